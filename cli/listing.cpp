@@ -1,0 +1,15 @@
+#include "cli/listing.h"
+
+#include "cli/schema_text.h"
+#include "experiments/runs/catalogue.h"
+
+namespace sbp::cli {
+
+std::string listing(const std::string& topic) {
+  if (topic == "models") return schemas_text(experiments::model_schemas());
+  if (topic == "data") return schemas_text(experiments::data_schemas());
+  if (topic == "strategies") return schemas_text(experiments::strategy_schemas());
+  return schemas_text(experiments::optimizer_schemas());
+}
+
+}  // namespace sbp::cli

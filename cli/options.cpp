@@ -1,0 +1,175 @@
+#include "cli/options.h"
+
+#include "cli/parser.h"
+#include "sbp/base/error.h"
+
+namespace sbp::cli {
+namespace {
+
+constexpr IntegerRange kCount = {0, 1'000'000'000};
+constexpr IntegerRange kPositive = {1, 1'000'000'000};
+
+void add_run_options(Parser& parser, experiments::RunOptions& run) {
+  parser.group("What to run (a SPEC is NAME or NAME:KEY=VALUE,KEY=VALUE; see --list)");
+  parser.text({"--model", "SPEC", "the model"}, run.model);
+  parser.text({"--data", "SPEC", "the images"}, run.data);
+  parser.text({"--strategy", "SPEC", "what of the backward pass is dropped"}, run.strategy);
+  parser.text({"--optimizer", "SPEC", "the optimizer"}, run.optimizer);
+  parser.integer({"--batch", "N", "images a step"}, run.batch, {1, 1'000'000});
+  parser.unsigned_integer({"--seed", "N", "of weights, masks, order of the data"}, run.seed);
+  parser.integer({"--threads", "N", "0: as many as there are processors"}, run.threads, {0, 1024});
+  parser.text({"--device", "DEVICE", "cpu, or meta (computes nothing, sizes only)"}, run.device);
+  parser.choice({"--precision", "WORD", "fp32, bf16 or fp16"}, run.precision,
+                {"fp32", "bf16", "fp16"});
+}
+
+void add_output_options(Parser& parser, OutputOptions& output) {
+  parser.group("Where the result goes");
+  parser.text({"-o,--output", "FILE", "write the report as JSON; - is standard output"},
+              output.path);
+  parser.flag({"--json", "", "print the report as JSON instead of text"}, output.json);
+  parser.flag({"--quiet", "", "no text, no progress, no notes"}, output.quiet);
+  parser.flag({"--force", "", "replace FILE if it exists"}, output.force);
+}
+
+void add_list_option(Parser& parser, std::string& list) {
+  parser.group("Names");
+  parser.choice({"--list", "WORD", "print names and keys: " + join(list_topics())}, list,
+                list_topics());
+}
+
+std::vector<std::string> command_line(const std::string& program,
+                                      const std::vector<std::string>& arguments) {
+  std::vector<std::string> line = {program};
+  line.insert(line.end(), arguments.begin(), arguments.end());
+  return line;
+}
+
+experiments::ZeroGrad zero_grad_of(const std::string& word) {
+  if (word == "before_backward") return experiments::ZeroGrad::before_backward;
+  return word == "end" ? experiments::ZeroGrad::end : experiments::ZeroGrad::start;
+}
+
+constexpr const char* kProfilePurpose =
+    "Runs one training step and says where every byte of its memory went: by layer, phase and\n"
+    "purpose, what lived at the peak, and what was kept for the backward pass.";
+constexpr const char* kProfileExamples =
+    "Examples:\n"
+    "  sbp-profile --model vit_tiny_patch16_224 --batch 8\n"
+    "  sbp-profile --strategy sbp:keep=0.5 --top 0 -o half.json\n"
+    "  sbp-profile --strategy sbp:keep=0.25,mask=random --print-plan\n"
+    "  sbp-profile --model vit_base_patch16_224 --batch 64 --device meta\n"
+    "  sbp-profile --list strategies";
+
+constexpr const char* kTrainPurpose =
+    "Trains a model, evaluates it after each epoch, and reports loss, accuracy, time and the\n"
+    "memory of one traced step. Ctrl-C finishes the step in hand and reports what there is.";
+constexpr const char* kTrainExamples =
+    "Examples:\n"
+    "  sbp-train --model vit:image=28,patch=7,dim=64,depth=4,heads=4,channels=1,classes=10 \\\n"
+    "            --data fashion_mnist --batch 128 --epochs 2\n"
+    "  sbp-train --strategy sbp:keep=0.5 --steps 100 -o run.json\n"
+    "  sbp-train --optimizer sgd:lr=0.1,momentum=0.9 --schedule constant --flip --epochs 5\n"
+    "  sbp-train --list optimizers";
+
+constexpr const char* kReportPurpose =
+    "Prints reports of sbp-train and sbp-profile as text, or the difference of two profiles.";
+constexpr const char* kReportExamples =
+    "Examples:\n"
+    "  sbp-report run.json\n"
+    "  sbp-report --diff full.json half.json --top 10\n"
+    "  sbp-profile --json | sbp-report -";
+
+void add_training_options(Parser& parser, experiments::TrainOptions& run) {
+  parser.group("Training");
+  parser.integer({"--steps", "N", "stop after so many steps"}, run.steps, kPositive);
+  parser.integer({"--epochs", "N", "stop after so many epochs; default 1"}, run.epochs, kPositive);
+  parser.choice({"--schedule", "WORD", "of the learning rate: cosine or constant"}, run.schedule,
+                {"cosine", "constant"});
+  parser.integer({"--warmup-steps", "N", "steps of linear warm-up from 0"}, run.warmup_steps,
+                 kCount);
+  parser.real({"--minimum-learning-rate", "RATE", "where cosine ends"}, run.learning_rate_minimum,
+              {.minimum = 0.0, .maximum = 1e6});
+  parser.real({"--label-smoothing", "RATIO", "moved from the right class to all"},
+              run.label_smoothing, {.minimum = 0.0, .maximum = 1.0, .open_maximum = true});
+  parser.integer({"--evaluate-every", "N", "epochs; 0: only at the end"}, run.evaluate_every,
+                 kCount);
+  parser.integer({"--evaluation-samples", "N", "at most; default all"}, run.evaluation_samples,
+                 kPositive);
+  parser.flag({"--flip", "", "flip training images at random"}, run.flip);
+  parser.integer({"--crop-padding", "N", "pad by N pixels and crop at random"}, run.crop_padding,
+                 {0, 1024});
+}
+
+}  // namespace
+
+const std::vector<std::string>& list_topics() {
+  static const std::vector<std::string> kTopics = {"models", "data", "strategies", "optimizers"};
+  return kTopics;
+}
+
+std::variant<ProfileCommand, Answer> parse_profile(const std::vector<std::string>& arguments) {
+  ProfileCommand command;
+  std::string zero_grad = "start";
+  Parser parser("sbp-profile", kProfilePurpose, kProfileExamples);
+  add_run_options(parser, command.run);
+  parser.group("The step");
+  parser.integer({"--warmup", "N", "untraced steps before the traced one"}, command.run.warmup,
+                 kCount);
+  parser.integer({"--time-steps", "N", "untraced steps timed after it"}, command.run.time_steps,
+                 kCount);
+  parser.choice({"--zero-grad", "WHEN", "start, before_backward or end of the step"}, zero_grad,
+                {"start", "before_backward", "end"});
+  parser.flag({"--print-plan", "", "print what would be dropped where, and run nothing"},
+              command.print_plan);
+  parser.integer({"--top", "N", "layers in the text, largest first; 0: all"}, command.top, kCount);
+  add_output_options(parser, command.output);
+  add_list_option(parser, command.list);
+  if (auto answer = parser.parse(arguments)) return Answer{*answer};
+
+  if (command.print_plan && !command.output.path.empty()) {
+    throw UsageError("--print-plan makes no report; leave --output out, or print with --json");
+  }
+  command.run.zero_grad = zero_grad_of(zero_grad);
+  command.run.command_line = command_line("sbp-profile", arguments);
+  return command;
+}
+
+std::variant<TrainCommand, Answer> parse_train(const std::vector<std::string>& arguments) {
+  TrainCommand command;
+  Parser parser("sbp-train", kTrainPurpose, kTrainExamples);
+  bool no_profile_step = false;
+  add_run_options(parser, command.run);
+  add_training_options(parser, command.run);
+  parser.flag({"--no-profile-step", "", "trace no step, report no memory"}, no_profile_step);
+  add_output_options(parser, command.output);
+  add_list_option(parser, command.list);
+  if (auto answer = parser.parse(arguments)) return Answer{*answer};
+
+  if (command.run.steps && command.run.epochs) {
+    throw UsageError(concat("--steps is '", *command.run.steps, "' and --epochs is '",
+                            *command.run.epochs, "'; give one of the two"));
+  }
+  command.run.profile_step = !no_profile_step;
+  command.run.command_line = command_line("sbp-train", arguments);
+  return command;
+}
+
+std::variant<ReportCommand, Answer> parse_report_command(
+    const std::vector<std::string>& arguments) {
+  ReportCommand command;
+  Parser parser("sbp-report", kReportPurpose, kReportExamples);
+  parser.group("What to print");
+  parser.files({"FILE", "", "reports; - is standard input"}, command.files);
+  parser.flag({"--diff", "", "the difference of two profiles, by layer"}, command.diff);
+  parser.integer({"--top", "N", "layers, largest first; 0: all"}, command.top, kCount);
+  if (auto answer = parser.parse(arguments)) return Answer{*answer};
+
+  if (command.files.empty()) throw UsageError("no FILE given; see --help");
+  if (command.diff && command.files.size() != 2) {
+    throw UsageError(concat("--diff compares two files, not ", command.files.size()));
+  }
+  return command;
+}
+
+}  // namespace sbp::cli

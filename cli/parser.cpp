@@ -1,0 +1,201 @@
+#include "cli/parser.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <utility>
+
+#include "sbp/base/error.h"
+#include "sbp/base/version.h"
+
+namespace sbp::cli {
+namespace {
+
+// The long name without dashes: what errors call the option.
+std::string shown_name(const std::string& names) {
+  return names.substr(names.rfind(',') == std::string::npos ? 0 : names.rfind(',') + 1);
+}
+
+template <typename Number>
+bool parse_number(const std::string& text, Number& number) {
+  const char* end = text.data() + text.size();
+  const auto result = std::from_chars(text.data(), end, number);
+  return result.ec == std::errc() && result.ptr == end;
+}
+
+[[noreturn]] void refuse(const OptionHelp& help, const std::string& value,
+                         const std::string& wanted) {
+  throw UsageError(concat(shown_name(help.names), " is '", value, "'; it must be ", wanted));
+}
+
+std::int64_t checked_integer(const OptionHelp& help, const std::string& value, IntegerRange range) {
+  std::int64_t number = 0;
+  if (!parse_number(value, number) || number < range.minimum || number > range.maximum) {
+    refuse(help, value, concat("a whole number from ", range.minimum, " to ", range.maximum));
+  }
+  return number;
+}
+
+std::string with_default(const OptionHelp& help, const std::string& value) {
+  return value.empty() ? help.description : concat(help.description, "; default ", value);
+}
+
+// The library says "--batch: 1 required N missing" or "--batch: At Most 1 required but received 2".
+std::string mismatch_sentence(const std::string& message) {
+  const std::string option = message.substr(0, message.find(':'));
+  const bool missing = message.find("missing") != std::string::npos;
+  return concat(option, missing ? " needs a value" : " is given more than once", "; see --help");
+}
+
+// The library leaves two blank lines between groups.
+std::string without_double_blanks(std::string text) {
+  for (std::size_t place = 0; (place = text.find("\n\n\n", place)) != std::string::npos;) {
+    text.erase(place, 1);
+  }
+  return text;
+}
+
+}  // namespace
+
+class Parser::Library {
+ public:
+  Library(const std::string& purpose, const std::string& program) : app(purpose + "\n", program) {}
+
+  // Adds an option whose value `take` checks and keeps.
+  CLI::Option* add(const OptionHelp& help, const std::string& description,
+                   const std::function<void(const std::string&)>& take) {
+    CLI::Option* option = app.add_option_function<std::string>(help.names, take, description);
+    return option->type_name(help.value)->group(heading);
+  }
+
+  std::string unknown_option() const;
+
+  CLI::App app;
+  std::string heading = "Options";
+};
+
+// The sentence about the first word that no option or place takes.
+std::string Parser::Library::unknown_option() const {
+  const std::vector<std::string> rest = app.remaining();
+  const std::string word = rest.empty() ? std::string() : rest.front();
+  if (!word.starts_with('-')) {
+    return concat("unexpected word '", word, "'; options begin with --, see --help");
+  }
+  std::vector<std::string> known;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+  }
+  const std::string name = word.substr(0, word.find('='));
+  const std::string guess = nearest(name, known);
+  return concat("unknown option '", name, "'",
+                guess.empty() ? "" : concat("; did you mean '", guess, "'?"), " See --help");
+}
+
+Parser::Parser(std::string program, const std::string& purpose, const std::string& examples)
+    : library_(std::make_unique<Library>(purpose, program)) {
+  CLI::App& app = library_->app;
+  app.set_help_flag("-h,--help", "Print this help and exit");
+  app.set_version_flag("--version", concat(program, " ", version()), "Print the version and exit");
+  app.get_formatter()->column_width(34);
+  app.footer("\n" + examples);
+}
+
+Parser::~Parser() = default;
+
+void Parser::group(std::string heading) {
+  library_->heading = std::move(heading);
+}
+
+void Parser::text(const OptionHelp& help, std::string& target) {
+  library_->add(help, with_default(help, target), [help, &target](const std::string& value) {
+    if (value.empty()) refuse(help, value, concat("a ", help.value, ", not empty"));
+    target = value;
+  });
+}
+
+void Parser::choice(const OptionHelp& help, std::string& target,
+                    const std::vector<std::string>& words) {
+  library_->add(help, with_default(help, target), [help, words, &target](const std::string& value) {
+    if (std::find(words.begin(), words.end(), value) == words.end()) {
+      const std::string guess = nearest(value, words);
+      refuse(help, value,
+             concat("one of ", join(words),
+                    guess.empty() ? "" : concat("; did you mean '", guess, "'?")));
+    }
+    target = value;
+  });
+}
+
+void Parser::integer(const OptionHelp& help, std::int64_t& target, IntegerRange range) {
+  library_->add(help, with_default(help, std::to_string(target)),
+                [help, range, &target](const std::string& value) {
+                  target = checked_integer(help, value, range);
+                });
+}
+
+void Parser::integer(const OptionHelp& help, std::optional<std::int64_t>& target,
+                     IntegerRange range) {
+  library_->add(help, help.description, [help, range, &target](const std::string& value) {
+    target = checked_integer(help, value, range);
+  });
+}
+
+void Parser::unsigned_integer(const OptionHelp& help, std::uint64_t& target) {
+  library_->add(help, with_default(help, std::to_string(target)),
+                [help, &target](const std::string& value) {
+                  // Reports hold signed numbers.
+                  constexpr std::int64_t kLargest = std::numeric_limits<std::int64_t>::max();
+                  target = static_cast<std::uint64_t>(checked_integer(help, value, {0, kLargest}));
+                });
+}
+
+void Parser::real(const OptionHelp& help, double& target, RealRange range) {
+  library_->add(
+      help, with_default(help, concat(target)), [help, range, &target](const std::string& value) {
+        double number = 0.0;
+        const bool right = parse_number(value, number) && std::isfinite(number) &&
+                           number >= range.minimum &&
+                           (range.open_maximum ? number < range.maximum : number <= range.maximum);
+        if (!right) {
+          refuse(help, value,
+                 concat("a number from ", range.minimum, " to ", range.maximum,
+                        range.open_maximum ? " (below it)" : ""));
+        }
+        target = number;
+      });
+}
+
+void Parser::flag(const OptionHelp& help, bool& target) {
+  library_->app.add_flag(help.names, target, help.description)->group(library_->heading);
+}
+
+void Parser::files(const OptionHelp& help, std::vector<std::string>& target) {
+  library_->app.add_option(help.names, target, help.description)
+      ->type_name(help.value)
+      ->group(library_->heading);
+}
+
+std::optional<std::string> Parser::parse(std::vector<std::string> arguments) {
+  // The library takes them last first.
+  std::reverse(arguments.begin(), arguments.end());
+  CLI::App& app = library_->app;
+  app.allow_extras();
+  try {
+    app.parse(std::move(arguments));
+  } catch (const CLI::CallForHelp&) {
+    return without_double_blanks(app.help());
+  } catch (const CLI::CallForVersion& answer) {
+    return std::string(answer.what()) + "\n";
+  } catch (const CLI::ArgumentMismatch& error) {
+    throw UsageError(mismatch_sentence(error.what()));
+  } catch (const CLI::ParseError& error) {
+    throw UsageError(concat(error.what(), "; see --help"));
+  }
+  if (app.remaining_size() > 0) throw UsageError(library_->unknown_option());
+  return std::nullopt;
+}
+
+}  // namespace sbp::cli

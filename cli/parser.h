@@ -1,0 +1,60 @@
+// A command-line parser that speaks our sentences; hides the library behind it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace sbp::cli {
+
+// How an option is shown in --help.
+struct OptionHelp {
+  std::string names;        // "-o,--output"
+  std::string value;        // "FILE"; empty for a flag
+  std::string description;  // without the default, which is added
+};
+
+struct IntegerRange {
+  std::int64_t minimum = 0;
+  std::int64_t maximum = 0;
+};
+
+struct RealRange {
+  double minimum = 0.0;
+  double maximum = 0.0;
+  bool open_maximum = false;  // `maximum` itself is not allowed
+};
+
+// Targets hold their defaults when they are added, and must outlive the parse.
+class Parser {
+ public:
+  // `examples`: what --help ends with.
+  Parser(std::string program, const std::string& purpose, const std::string& examples);
+  ~Parser();
+  Parser(const Parser&) = delete;
+  Parser& operator=(const Parser&) = delete;
+
+  // Options added from here on stand under this heading of --help.
+  void group(std::string heading);
+
+  void text(const OptionHelp& help, std::string& target);
+  void choice(const OptionHelp& help, std::string& target, const std::vector<std::string>& words);
+  void integer(const OptionHelp& help, std::int64_t& target, IntegerRange range);
+  // No default is shown: it stands in the description.
+  void integer(const OptionHelp& help, std::optional<std::int64_t>& target, IntegerRange range);
+  void unsigned_integer(const OptionHelp& help, std::uint64_t& target);
+  void real(const OptionHelp& help, double& target, RealRange range);
+  void flag(const OptionHelp& help, bool& target);
+  void files(const OptionHelp& help, std::vector<std::string>& target);
+
+  // The text of --help or --version if one was asked for. Throws UsageError.
+  std::optional<std::string> parse(std::vector<std::string> arguments);
+
+ private:
+  class Library;
+  std::unique_ptr<Library> library_;
+};
+
+}  // namespace sbp::cli

@@ -1,0 +1,53 @@
+// sbp-profile: one traced training step.
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "cli/delivery.h"
+#include "cli/listing.h"
+#include "cli/options.h"
+#include "experiments/runs/profile_run.h"
+#include "reports/json.h"
+#include "reports/text.h"
+
+namespace sbp::cli {
+namespace {
+
+ExitCode print_plan(const ProfileCommand& command) {
+  const experiments::PlanPreview preview = experiments::preview_plan(command.run);
+  if (command.output.json) {
+    write_stdout(reports::plan_json(preview.plan, preview.strategy));
+  } else if (!command.output.quiet) {
+    write_stdout(reports::plan_text(preview.plan, preview.strategy));
+  }
+  return ExitCode::ok;
+}
+
+ExitCode profile(const std::vector<std::string>& arguments) {
+  const auto parsed = parse_profile(arguments);
+  if (const Answer* answer = std::get_if<Answer>(&parsed)) {
+    write_stdout(answer->text);
+    return ExitCode::ok;
+  }
+  const auto& command = std::get<ProfileCommand>(parsed);
+  if (!command.list.empty()) {
+    write_stdout(listing(command.list));
+    return ExitCode::ok;
+  }
+  if (command.print_plan) return print_plan(command);
+
+  const Delivery delivery("sbp-profile", command.output);
+  RunWatch watch(command.output.quiet);
+  const reports::ProfileReport report = experiments::run_profile(command.run, watch.progress());
+  watch.finish();
+  const reports::TextOptions text{.top = command.top, .color = wants_color(STDOUT_FILENO)};
+  delivery.deliver(reports::to_json(report), reports::to_text(report, text),
+                   report.header.warnings);
+  return ExitCode::ok;
+}
+
+}  // namespace
+}  // namespace sbp::cli
+
+int main(int argc, char** argv) {
+  return sbp::cli::run_command("sbp-profile", argc, argv, sbp::cli::profile);
+}

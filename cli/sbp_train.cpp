@@ -1,0 +1,43 @@
+// sbp-train: a training run.
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "cli/delivery.h"
+#include "cli/listing.h"
+#include "cli/options.h"
+#include "experiments/runs/train_run.h"
+#include "reports/json.h"
+#include "reports/text.h"
+
+namespace sbp::cli {
+namespace {
+
+ExitCode train(const std::vector<std::string>& arguments) {
+  const auto parsed = parse_train(arguments);
+  if (const Answer* answer = std::get_if<Answer>(&parsed)) {
+    write_stdout(answer->text);
+    return ExitCode::ok;
+  }
+  const auto& command = std::get<TrainCommand>(parsed);
+  if (!command.list.empty()) {
+    write_stdout(listing(command.list));
+    return ExitCode::ok;
+  }
+
+  const Delivery delivery("sbp-train", command.output);
+  RunWatch watch(command.output.quiet);
+  const reports::TrainReport report = experiments::run_train(command.run, watch.progress());
+  watch.finish();
+  reports::TextOptions text;
+  text.color = wants_color(STDOUT_FILENO);
+  delivery.deliver(reports::to_json(report), reports::to_text(report, text),
+                   report.header.warnings);
+  return report.interrupted ? ExitCode::interrupted : ExitCode::ok;
+}
+
+}  // namespace
+}  // namespace sbp::cli
+
+int main(int argc, char** argv) {
+  return sbp::cli::run_command("sbp-train", argc, argv, sbp::cli::train);
+}

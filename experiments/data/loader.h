@@ -1,0 +1,53 @@
+// Batches in a seeded order, prepared ahead on a thread of their own; LibTorch-free.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "experiments/data/dataset.h"
+
+namespace sbp::experiments {
+
+// Normalised images [size, C, H, W] and their classes.
+struct Batch {
+  std::vector<float> images;
+  std::vector<std::int64_t> labels;
+  std::int64_t size = 0;
+};
+
+struct LoaderOptions {
+  std::int64_t batch = 8;
+  std::uint64_t seed = 0;
+  bool shuffle = true;            // a new order each epoch, a function of (seed, epoch)
+  bool drop_last = true;          // leave out an incomplete last batch
+  bool flip = false;              // random horizontal flip, keyed by (seed, epoch, sample)
+  std::int64_t crop_padding = 0;  // random crop after padding by so many black pixels, keyed alike
+  std::optional<std::int64_t> limit = {};  // only the first so many samples of the data set
+  std::int64_t prefetch = 4;               // batches prepared ahead; 0: on the caller's thread
+};
+
+class Loader {
+ public:
+  // `data` must outlive the loader; `source` is read here only, for its mean and deviation. Throws
+  // UsageError for options out of range, and for a batch that the samples cannot fill once.
+  Loader(const Dataset& data, const DataSource& source, const LoaderOptions& options);
+  ~Loader();
+
+  std::int64_t batches_per_epoch() const;
+  // Starts an epoch (from 0); what was prefetched of another is thrown away. Before the first call
+  // next() gives nothing.
+  void start_epoch(std::int64_t epoch);
+  // The next batch of the epoch, nothing at its end. Errors of the worker come out here, once the
+  // batches made before them are handed out. The same batches whatever `prefetch` is.
+  std::optional<Batch> next();
+  // Seconds that next() spent waiting since start_epoch.
+  double wait_seconds() const;
+
+ private:
+  class Worker;
+  std::unique_ptr<Worker> worker_;
+};
+
+}  // namespace sbp::experiments

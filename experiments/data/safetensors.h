@@ -1,0 +1,39 @@
+// A small reader of the safetensors format (8-byte little-endian header length, JSON header, raw
+// data); LibTorch-free. Used for golden vectors; checkpoints come later.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace sbp::experiments {
+
+struct StoredTensor {
+  std::string dtype;  // the format's word: F32, F64, I64, U8, BOOL, ...
+  std::vector<std::int64_t> shape;
+  std::span<const std::byte> data;  // inside the SafetensorsFile's memory, not aligned
+};
+
+class SafetensorsFile {
+ public:
+  // Throws Error naming the file and what is wrong: truncated, header not JSON, offsets that
+  // overlap, leave gaps, exceed the file or do not match shape times element size.
+  explicit SafetensorsFile(const std::string& path);
+
+  // Tensors look into the file's bytes, which a copy would not share.
+  SafetensorsFile(const SafetensorsFile&) = delete;
+  SafetensorsFile& operator=(const SafetensorsFile&) = delete;
+  SafetensorsFile(SafetensorsFile&&) = default;
+  SafetensorsFile& operator=(SafetensorsFile&&) = default;
+
+  const std::map<std::string, StoredTensor>& tensors() const { return tensors_; }
+
+ private:
+  std::vector<std::byte> bytes_;
+  std::map<std::string, StoredTensor> tensors_;
+};
+
+}  // namespace sbp::experiments

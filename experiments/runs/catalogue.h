@@ -1,0 +1,15 @@
+// Everything that can be named in a spec, for --help and its test.
+#pragma once
+
+#include <vector>
+
+#include "sbp/base/spec.h"
+
+namespace sbp::experiments {
+
+const std::vector<SpecSchema>& model_schemas();
+const std::vector<SpecSchema>& data_schemas();
+const std::vector<SpecSchema>& strategy_schemas();
+const std::vector<SpecSchema>& optimizer_schemas();
+
+}  // namespace sbp::experiments

@@ -1,0 +1,186 @@
+#include "experiments/runs/profile_run.h"
+
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+
+#include "experiments/data/loader.h"
+#include "experiments/runs/environment.h"
+#include "experiments/runs/run_setup.h"
+#include "experiments/runs/traced_step.h"
+#include "sbp/base/error.h"
+
+namespace sbp::experiments {
+namespace {
+
+reports::TimeSummary summary_of(std::vector<double> seconds) {
+  reports::TimeSummary summary;
+  std::ranges::sort(seconds);
+  const std::size_t count = seconds.size();
+  summary.count = static_cast<std::int64_t>(count);
+  summary.minimum = seconds.front();
+  summary.maximum = seconds.back();
+  summary.median = 0.5 * (seconds[(count - 1) / 2] + seconds[count / 2]);
+  return summary;
+}
+
+reports::StepTimes times_of(const std::vector<StepDurations>& steps, std::int64_t batch) {
+  const auto column = [&](double StepDurations::* part) {
+    std::vector<double> seconds;
+    for (const StepDurations& step : steps) seconds.push_back(step.*part);
+    return summary_of(std::move(seconds));
+  };
+  reports::StepTimes times;
+  times.step = column(&StepDurations::step);
+  times.forward = column(&StepDurations::forward);
+  times.backward = column(&StepDurations::backward);
+  times.optimizer = column(&StepDurations::optimizer);
+  times.samples_per_second = static_cast<double>(batch) / times.step.median;
+  return times;
+}
+
+// Every step of a profile runs on the first batch of the first epoch.
+Batch first_batch(const ResolvedRun& run) {
+  const std::int64_t size = run.options.batch;
+  if (run.device.kind == DeviceId::Kind::meta) return batch_without_values(size);
+  const DataSource source = open_data(run.data, run.geometry, run.options.seed);
+  if (source.train->size() < size) {
+    throw UsageError(concat("batch '", size, "' is more than the ", source.train->size(),
+                            " training images of '", run.options.data, "'"));
+  }
+  Loader loader(*source.train, source,
+                {.batch = size, .seed = run.options.seed, .prefetch = 0});
+  loader.start_epoch(0);
+  return *loader.next();
+}
+
+class ProfileRun {
+ public:
+  ProfileRun(const ProfileOptions& options, const Progress& progress)
+      : options_(options), progress_(progress), run_(resolve_run(options)) {
+    if (options.warmup < 0) throw UsageError(concat("warmup '", options.warmup, "' is negative"));
+    if (options.time_steps < 0) {
+      throw UsageError(concat("time-steps '", options.time_steps, "' is negative"));
+    }
+    if (run_.device.kind == DeviceId::Kind::meta) options_.time_steps = 0;
+    total_ = options_.warmup + 1 + options_.time_steps;
+  }
+
+  reports::ProfileReport run() {
+    prepare_libtorch(run_);
+    check_memory(run_, options_.zero_grad);
+    const Batch batch = first_batch(run_);
+    const auto resident_before = resident_bytes();
+    const bool resident_was_reset = reset_peak_resident();
+
+    const std::unique_ptr<Model> model = make_model(run_);
+    const Plan plan = make_plan(run_, *model);
+    KeyedMaskSource masks(run_.options.seed);
+    const std::unique_ptr<Optimizer> optimizer =
+        make_optimizer(run_.optimizer, model->parameters());
+    const bool meta = run_.device.kind == DeviceId::Kind::meta;
+    Trainer trainer(*model, plan, masks, *optimizer,
+                    {.device = meta ? at::kMeta : at::kCPU, .zero_grad = options_.zero_grad});
+    const double rate = optimizer->learning_rate();
+
+    for (std::int64_t i = 0; i < options_.warmup; ++i) {
+      advance("warm-up");
+      trainer.step(batch, step_++, rate);
+    }
+    reports::ProfileReport report;
+    // Read before the tracer takes memory of its own: the same step, untraced.
+    if (!meta && options_.warmup > 0 && resident_was_reset && resident_before) {
+      if (const auto peak = peak_resident_bytes()) report.resident_set = {*resident_before, *peak};
+    }
+    advance("traced step");
+    const TracedStep traced =
+        traced_step(trainer, *model, *optimizer, run_.device, batch, step_++, rate);
+    report.header = make_header(run_, plan);
+    add_own_configuration(report.header);
+    report.model = model_facts(run_, *model);
+    report.plan = plan_entries(model->sites(), plan, trainer.kept_rows());
+    report.strategy = strategy_outcome(plan, report.plan);
+    report.memory = traced.memory;
+    report.tracing_seconds = traced.result.seconds.step;
+    if (!meta) report.loss = traced.result.loss;
+
+    std::vector<StepDurations> durations;
+    for (std::int64_t i = 0; i < options_.time_steps; ++i) {
+      advance("timed step");
+      durations.push_back(trainer.step(batch, step_++, rate).seconds);
+    }
+    if (!durations.empty()) report.time = times_of(durations, batch.size);
+    add_warnings(report);
+    return report;
+  }
+
+ private:
+  void advance(const std::string& what) {
+    if (progress_.interrupted && progress_.interrupted()) {
+      throw Error("interrupted before the profile was complete; nothing was written",
+                  ExitCode::interrupted);
+    }
+    if (progress_.step) progress_.step(step_, total_, what);
+  }
+
+  void add_own_configuration(reports::Header& header) const {
+    const char* places[] = {"start", "before_backward", "end"};
+    header.configuration.emplace_back("warmup", options_.warmup);
+    header.configuration.emplace_back("time_steps", options_.time_steps);
+    header.configuration.emplace_back(
+        "zero_grad", std::string(places[static_cast<int>(options_.zero_grad)]));
+  }
+
+  void add_warnings(reports::ProfileReport& report) const {
+    std::vector<std::string>& warnings = report.header.warnings;
+    const profiler::LedgerCheck& ledger = report.memory.ledger;
+    if (!ledger.balanced) warnings.push_back("the books do not balance: " + ledger.first_problem);
+    if (ledger.peak_is_lower_bound) {
+      warnings.push_back("events were lost: the peak is a lower bound");
+    }
+    if (options_.warmup == 0) {
+      warnings.push_back("no warm-up step: the optimizer's state is born inside the traced step");
+    }
+    if (report.time && report.time->step.count < 3) {
+      warnings.push_back("fewer than 3 timed steps: the median says little");
+    }
+  }
+
+  ProfileOptions options_;
+  const Progress& progress_;
+  ResolvedRun run_;
+  std::int64_t step_ = 0;
+  std::int64_t total_ = 0;
+};
+
+}  // namespace
+
+reports::ProfileReport run_profile(const ProfileOptions& options, const Progress& progress) {
+  try {
+    return ProfileRun(options, progress).run();
+  } catch (const c10::Error& error) {
+    throw Error(concat("profiling '", options.model, "': ", error.what_without_backtrace()));
+  }
+}
+
+PlanPreview preview_plan(const RunOptions& options) {
+  const ResolvedRun run = resolve_run(options);
+  const std::unique_ptr<Model> model = make_model(run, /*on_meta=*/true);
+  const Plan plan = make_plan(run, *model);
+  KeyedMaskSource masks(options.seed);
+  std::vector<std::int64_t> kept_rows;
+  for (std::size_t i = 0; i < plan.groups.size(); ++i) {
+    const MaskGroup& group = plan.groups[i];
+    const KeptCells cells = masks.draw({.kind = group.kind,
+                                        .keep_ratio = group.keep_ratio,
+                                        .geometry = group.geometry,
+                                        .group = static_cast<std::int32_t>(i)});
+    kept_rows.push_back(static_cast<std::int64_t>(split_rows(cells, group.geometry).kept.size()));
+  }
+  PlanPreview preview;
+  preview.plan = plan_entries(model->sites(), plan, kept_rows);
+  preview.strategy = strategy_outcome(plan, preview.plan);
+  return preview;
+}
+
+}  // namespace sbp::experiments

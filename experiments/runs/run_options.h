@@ -1,0 +1,57 @@
+// What the commands may ask for: plain settings with defaults, checked by the run itself.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace sbp::experiments {
+
+// Shared by every command. Specs are in the grammar of sbp/base/spec.h, as typed.
+struct RunOptions {
+  std::string model = "vit_tiny_patch16_224";
+  std::string data = "synthetic";
+  std::string strategy = "full";
+  std::string optimizer = "adamw";
+  std::string device = "cpu";
+  std::string precision = "fp32";
+  std::int64_t batch = 8;
+  std::uint64_t seed = 0;
+  std::int64_t threads = 0;  // 0: as many as there are processors
+  std::vector<std::string> command_line;
+};
+
+// When gradients are dropped (set to none).
+enum class ZeroGrad { start, before_backward, end };
+
+struct ProfileOptions : RunOptions {
+  std::int64_t warmup = 2;      // untraced steps before the traced one
+  std::int64_t time_steps = 5;  // untraced, timed steps after it; 0: no timing
+  ZeroGrad zero_grad = ZeroGrad::start;
+};
+
+struct TrainOptions : RunOptions {
+  std::optional<std::int64_t> steps;   // one of steps and epochs; default epochs = 1
+  std::optional<std::int64_t> epochs;
+  double learning_rate_minimum = 0.0;  // cosine ends here
+  std::int64_t warmup_steps = 0;       // linear, from 0
+  std::string schedule = "cosine";     // or "constant"
+  double label_smoothing = 0.0;
+  std::int64_t evaluate_every = 1;     // epochs; 0: only at the end
+  std::optional<std::int64_t> evaluation_samples;  // at most; default all
+  bool flip = false;                   // random horizontal flip of training images
+  std::int64_t crop_padding = 0;       // random crop after padding by so many pixels
+  bool profile_step = true;            // trace one step after training starts
+};
+
+// How a run tells of its progress; every member may be empty. Called on the run's thread.
+struct Progress {
+  // Work so far out of all, with a few words: `done` and `total` count steps.
+  std::function<void(std::int64_t done, std::int64_t total, const std::string& what)> step;
+  std::function<void(const std::string& line)> line;  // one line an epoch
+  std::function<bool()> interrupted;  // true: finish the step in hand and stop
+};
+
+}  // namespace sbp::experiments

@@ -1,0 +1,205 @@
+#include "experiments/runs/run_setup.h"
+
+#include <ATen/Parallel.h>
+#include <torch/headeronly/version.h>
+
+#include <limits>
+#include <thread>
+
+#include "experiments/models/registry.h"
+#include "experiments/runs/catalogue.h"
+#include "experiments/runs/environment.h"
+#include "experiments/strategies.h"
+#include "experiments/training/trainer.h"
+#include "profiler/torch/tracer.h"
+#include "sbp/base/error.h"
+
+namespace sbp::experiments {
+namespace {
+
+std::int64_t thread_count(const RunOptions& options) {
+  if (options.threads > 0) return options.threads;
+  return std::max<std::int64_t>(1, std::thread::hardware_concurrency());
+}
+
+void check_numbers(const RunOptions& options) {
+  constexpr std::int64_t kMaximumBatch = 1'000'000;
+  if (options.batch < 1 || options.batch > kMaximumBatch) {
+    throw UsageError(concat("batch '", options.batch, "' is outside 1-", kMaximumBatch));
+  }
+  if (options.threads < 0 || options.threads > 1024) {
+    throw UsageError(
+        concat("threads '", options.threads, "' is outside 0-1024 (0: one a processor)"));
+  }
+  if (options.precision != "fp32") {
+    throw UsageError(concat("precision '", options.precision, "' is not available; use fp32"));
+  }
+}
+
+// What the data is to look like where it has no size of its own.
+ImageGeometry wanted_by(const Spec& model) {
+  ImageGeometry wanted = input_of(model);
+  if (wanted.channels == 0) wanted.channels = 3;
+  if (wanted.height == 0) wanted.height = wanted.width = 224;
+  if (wanted.classes == 0) wanted.classes = 1000;
+  return wanted;
+}
+
+std::string gibibytes(std::int64_t bytes) {
+  std::ostringstream text;
+  text.precision(3);
+  text << static_cast<double>(bytes) / (1024.0 * 1024.0 * 1024.0) << " GiB";
+  return text.str();
+}
+
+reports::PlanEntry plain_entry(const Site& site) {
+  reports::PlanEntry entry;
+  entry.site = site.name;
+  entry.kind = to_string(site.kind);
+  entry.select = "all";
+  entry.rows = site.geometry.rows();
+  entry.kept_rows = entry.rows;
+  return entry;
+}
+
+void describe_selection(reports::PlanEntry& entry, const Site& site, const MaskGroup& group,
+                        std::int64_t kept) {
+  entry.select = concat(site.kind == SiteKind::attention ? "query rows" : "rows", ", ",
+                        to_string(group.kind), " mask");
+  entry.keep_ratio = group.keep_ratio;
+  entry.mask_group = group.name;
+  entry.kept_rows = kept == 0 ? entry.rows : kept;
+  entry.effective_keep_ratio =
+      static_cast<double>(entry.kept_rows) / static_cast<double>(entry.rows);
+}
+
+}  // namespace
+
+ResolvedRun resolve_run(const RunOptions& options) {
+  check_numbers(options);
+  ResolvedRun run;
+  run.options = options;
+  run.options.threads = thread_count(options);
+  run.device = parse_device(options.device);
+  if (run.device.kind == DeviceId::Kind::cuda) {
+    throw Error(concat("device '", options.device,
+                       "': this build has no CUDA; use cpu, or meta for a dry run"));
+  }
+  run.model = parse_spec(options.model, "model", model_schemas());
+  run.data = parse_spec(options.data, "data", data_schemas());
+  run.optimizer = parse_spec(options.optimizer, "optimizer", optimizer_schemas());
+  run.geometry = geometry_of(run.data, wanted_by(run.model));
+  run.model = fit_to_data(run.model, run.geometry);
+  return run;
+}
+
+void prepare_libtorch(const ResolvedRun& run) {
+  at::set_num_threads(static_cast<int>(run.options.threads));
+  profiler::install_torch_hooks();
+}
+
+std::unique_ptr<Model> make_model(const ResolvedRun& run, bool on_meta) {
+  const bool meta = on_meta || run.device.kind == DeviceId::Kind::meta;
+  return build_model(run.model, {.device = meta ? at::kMeta : at::kCPU, .seed = run.options.seed});
+}
+
+Plan make_plan(const ResolvedRun& run, const Model& model) {
+  return resolve(run.options.strategy, model.sites(), strategies());
+}
+
+std::vector<reports::PlanEntry> plan_entries(const SiteTable& sites, const Plan& plan,
+                                             const std::vector<std::int64_t>& kept_rows) {
+  std::vector<reports::PlanEntry> entries;
+  for (SiteId id = 0; id < sites.size(); ++id) {
+    const PlanRow& row = plan[id];
+    reports::PlanEntry entry = plain_entry(sites[id]);
+    if (row.select) {
+      const auto group = static_cast<std::size_t>(row.select->group);
+      describe_selection(entry, sites[id], plan.groups.at(group), kept_rows.at(group));
+    }
+    if (row.materialise == Materialise::recompute) entry.materialise = "recompute";
+    for (const auto& [role, codec] : row.codes) {
+      entry.code += concat(entry.code.empty() ? "" : ",", to_string(role), "=", to_string(codec));
+    }
+    for (const auto& [column, claimant] : row.claimed_by) entry.claimed_by = claimant;
+    entries.push_back(std::move(entry));
+  }
+  return entries;
+}
+
+reports::StrategyOutcome strategy_outcome(const Plan& plan,
+                                          const std::vector<reports::PlanEntry>& entries) {
+  reports::StrategyOutcome outcome;
+  outcome.spec = plan.strategy;
+  outcome.forward_exact = plan.forward_exact;
+  std::int64_t rows = 0, kept = 0;
+  for (const reports::PlanEntry& entry : entries) {
+    if (!entry.keep_ratio) continue;
+    rows += entry.rows;
+    kept += entry.kept_rows;
+  }
+  if (rows > 0) outcome.effective_keep_ratio = static_cast<double>(kept) / static_cast<double>(rows);
+  return outcome;
+}
+
+reports::ModelFacts model_facts(const ResolvedRun& run, const Model& model) {
+  reports::ModelFacts facts;
+  facts.spec = to_string(run.model);
+  for (const Parameter& parameter : model.parameters()) {
+    facts.parameter_count += parameter.value.numel();
+    facts.parameter_bytes += static_cast<std::int64_t>(parameter.value.nbytes());
+  }
+  return facts;
+}
+
+reports::Header make_header(const ResolvedRun& run, const Plan& plan) {
+  reports::Header header;
+  const RunOptions& options = run.options;
+  header.command_line = options.command_line;
+  header.configuration = {
+      {"model", to_string(run.model)},
+      {"data", to_string(run.data)},
+      {"strategy", plan.strategy},
+      {"optimizer", to_string(run.optimizer)},
+      {"batch", options.batch},
+      {"seed", static_cast<std::int64_t>(options.seed)},
+      {"threads", options.threads},
+      {"device", to_string(run.device)},
+      {"precision", options.precision},
+  };
+  header.environment = describe_environment();
+  header.environment.libtorch_version = TORCH_VERSION;
+  header.environment.threads = options.threads;
+  return header;
+}
+
+Batch batch_without_values(std::int64_t size) {
+  Batch batch;
+  batch.size = size;
+  return batch;
+}
+
+void check_memory(const ResolvedRun& run, ZeroGrad zero_grad) {
+  if (run.device.kind != DeviceId::Kind::cpu) return;
+  const std::optional<std::int64_t> available = available_memory_bytes();
+  if (!available) return;
+  const DeviceId meta{DeviceId::Kind::meta};
+  const std::unique_ptr<Model> model = make_model(run, /*on_meta=*/true);
+  const Plan plan = make_plan(run, *model);
+  KeyedMaskSource masks(run.options.seed);
+  const std::unique_ptr<Optimizer> optimizer = make_optimizer(run.optimizer, model->parameters());
+  Trainer trainer(*model, plan, masks, *optimizer, {.device = at::kMeta, .zero_grad = zero_grad});
+  profiler::reset_peak_live_bytes(meta);
+  // Twice: the optimizer's state exists from the first update on.
+  const Batch batch = batch_without_values(run.options.batch);
+  for (int step = 0; step < 2; ++step) trainer.step(batch, step, 0.0);
+  const std::int64_t needed = profiler::peak_live_bytes(meta);
+  if (needed > *available) {
+    throw Error(concat("a training step of '", run.options.model, "' at batch '",
+                       run.options.batch, "' needs ", gibibytes(needed), " and the machine has ",
+                       gibibytes(*available), " available; use a smaller batch or model, or "
+                       "--device meta"));
+  }
+}
+
+}  // namespace sbp::experiments

@@ -1,0 +1,58 @@
+// From typed options to resolved specs, a plan and a model: what every run does first.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "experiments/data/dataset.h"
+#include "experiments/data/loader.h"
+#include "experiments/runs/run_options.h"
+#include "reports/report.h"
+#include "sbp/base/device_id.h"
+#include "sbp/base/spec.h"
+#include "sbp/plan.h"
+
+namespace sbp::experiments {
+
+class Model;
+
+// The options with every spec parsed and every default filled in. LibTorch-free.
+struct ResolvedRun {
+  RunOptions options;
+  Spec model;
+  Spec data;
+  Spec optimizer;
+  DeviceId device;
+  ImageGeometry geometry;  // of the data
+};
+
+// Throws UsageError for whatever cannot be meant.
+ResolvedRun resolve_run(const RunOptions& options);
+
+// Sets LibTorch up (hooks, threads). Before the first tensor.
+void prepare_libtorch(const ResolvedRun& run);
+
+// The model on the run's device, or on Meta.
+std::unique_ptr<Model> make_model(const ResolvedRun& run, bool on_meta = false);
+
+Plan make_plan(const ResolvedRun& run, const Model& model);
+
+// One entry a site. `kept_rows`: of each mask group in the step reported (0: it dropped nothing).
+std::vector<reports::PlanEntry> plan_entries(const SiteTable& sites, const Plan& plan,
+                                             const std::vector<std::int64_t>& kept_rows);
+reports::StrategyOutcome strategy_outcome(const Plan& plan,
+                                          const std::vector<reports::PlanEntry>& entries);
+reports::ModelFacts model_facts(const ResolvedRun& run, const Model& model);
+
+// Command line, resolved configuration and environment.
+reports::Header make_header(const ResolvedRun& run, const Plan& plan);
+
+// A batch for Meta, where only its size matters.
+Batch batch_without_values(std::int64_t size);
+
+// What one training step of the run would peak at, by a dry run. Throws Error saying so when the
+// machine has less memory than that (cpu only).
+void check_memory(const ResolvedRun& run, ZeroGrad zero_grad);
+
+}  // namespace sbp::experiments

@@ -1,0 +1,60 @@
+#include "experiments/runs/traced_step.h"
+
+#include "profiler/ledger.h"
+#include "profiler/torch/tracer.h"
+
+namespace sbp::experiments {
+namespace {
+
+using profiler::Category;
+
+void tag_gradients(profiler::Tracer& tracer, const Model& model) {
+  for (const Parameter& parameter : model.parameters()) {
+    tracer.tag(parameter.value.grad(), Category::gradient, parameter.layer);
+  }
+}
+
+void tag_state(profiler::Tracer& tracer, const Optimizer& optimizer) {
+  optimizer.for_each_state([&](const at::Tensor& state, const Parameter& owner) {
+    tracer.tag(state, Category::optimizer_state, owner.layer);
+  });
+}
+
+}  // namespace
+
+TracedStep traced_step(Trainer& trainer, const Model& model, const Optimizer& optimizer,
+                       const DeviceId& device, const Batch& batch, std::int64_t step,
+                       double learning_rate) {
+  profiler::Tracer tracer({.device = device}, model.sites().layers());
+  // What older steps left behind, then what this step makes.
+  for (const Parameter& parameter : model.parameters()) {
+    tracer.tag(parameter.value, Category::parameter, parameter.layer);
+  }
+  tag_gradients(tracer, model);
+  tag_state(tracer, optimizer);
+  StepHooks hooks;
+  hooks.batch_ready = [&](const at::Tensor& images, const at::Tensor& labels) {
+    tracer.tag(images, Category::input);
+    tracer.tag(labels, Category::input);
+  };
+  hooks.phase = [&](Phase phase) { tracer.enter(phase); };
+  hooks.gradients_ready = [&] { tag_gradients(tracer, model); };
+  hooks.updated = [&] { tag_state(tracer, optimizer); };
+  TracedStep traced;
+  traced.result = trainer.step(batch, step, learning_rate, hooks);
+  traced.memory = profiler::analyse(tracer.stop());
+  return traced;
+}
+
+reports::MemorySummary summarise(const profiler::MemoryProfile& memory) {
+  reports::MemorySummary summary;
+  summary.peak_bytes = memory.peak.bytes;
+  summary.peak_phase = to_string(memory.peak.phase);
+  summary.transient_peak_bytes = memory.transient_peak_bytes;
+  summary.saved = memory.saved;
+  summary.categories_at_peak = memory.categories_at_peak;
+  summary.ledger = memory.ledger;
+  return summary;
+}
+
+}  // namespace sbp::experiments

@@ -1,0 +1,24 @@
+// One training step with every byte in the books.
+#pragma once
+
+#include "experiments/training/trainer.h"
+#include "profiler/memory_profile.h"
+#include "reports/report.h"
+#include "sbp/base/device_id.h"
+
+namespace sbp::experiments {
+
+struct TracedStep {
+  StepResult result;
+  profiler::MemoryProfile memory;
+};
+
+// Runs `trainer.step(batch, step, learning_rate)` under a tracer that knows the model's
+// parameters, their gradients and the optimizer's state. Does not change what the step computes.
+TracedStep traced_step(Trainer& trainer, const Model& model, const Optimizer& optimizer,
+                       const DeviceId& device, const Batch& batch, std::int64_t step,
+                       double learning_rate);
+
+reports::MemorySummary summarise(const profiler::MemoryProfile& memory);
+
+}  // namespace sbp::experiments

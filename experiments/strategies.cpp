@@ -1,0 +1,22 @@
+#include "experiments/strategies.h"
+
+#include "experiments/runs/catalogue.h"
+#include "sbp/sbp_strategy.h"
+
+namespace sbp::experiments {
+
+std::span<const Strategy> strategies() {
+  static const std::vector<Strategy> all = {full_strategy(), sbp_strategy()};
+  return all;
+}
+
+const std::vector<SpecSchema>& strategy_schemas() {
+  static const std::vector<SpecSchema> schemas = [] {
+    std::vector<SpecSchema> list;
+    for (const Strategy& strategy : strategies()) list.push_back(strategy.schema);
+    return list;
+  }();
+  return schemas;
+}
+
+}  // namespace sbp::experiments

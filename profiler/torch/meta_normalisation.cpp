@@ -1,0 +1,91 @@
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <torch/library.h>
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <tuple>
+#include <vector>
+
+#include "profiler/torch/meta_kernels.h"
+
+namespace sbp::profiler {
+namespace {
+
+using at::Tensor;
+using OptionalTensor = std::optional<Tensor>;
+
+bool given(const OptionalTensor& tensor) {
+  return tensor.has_value() && tensor->defined();
+}
+
+// The CPU keeps statistics in the parameters' type: fp32 weights beside 16-bit input give fp32.
+at::ScalarType statistics_type(const Tensor& input, const OptionalTensor& parameter) {
+  return given(parameter) ? parameter->scalar_type() : input.scalar_type();
+}
+
+std::tuple<Tensor, Tensor, Tensor> layer_norm(const Tensor& input, at::IntArrayRef normalised_shape,
+                                              const OptionalTensor& weight,
+                                              const OptionalTensor& bias, double) {
+  const auto outer = static_cast<std::size_t>(input.dim()) - normalised_shape.size();
+  TORCH_CHECK(normalised_shape.size() <= static_cast<std::size_t>(input.dim()) &&
+                  input.sizes().slice(outer) == normalised_shape,
+              "native_layer_norm: the last axes of an input of ", input.sizes(),
+              " must be the normalised shape ", normalised_shape);
+  std::vector<std::int64_t> statistics_sizes(static_cast<std::size_t>(input.dim()), 1);
+  for (std::size_t i = 0; i < outer; ++i) statistics_sizes[i] = input.sizes()[i];
+  const auto type = statistics_type(input, given(weight) ? weight : bias);
+  const auto statistics = input.options().dtype(type);
+  return {at::empty(input.sizes(), input.options()), at::empty(statistics_sizes, statistics),
+          at::empty(statistics_sizes, statistics)};
+}
+
+Tensor like_parameter(const OptionalTensor& parameter, const Tensor& input, at::IntArrayRef sizes) {
+  return at::empty(sizes, given(parameter) ? parameter->options() : input.options());
+}
+
+std::tuple<Tensor, Tensor, Tensor> layer_norm_backward(const Tensor&, const Tensor& input,
+                                                       at::IntArrayRef normalised_shape,
+                                                       const Tensor&, const Tensor&,
+                                                       const OptionalTensor& weight,
+                                                       const OptionalTensor& bias,
+                                                       std::array<bool, 3> wanted) {
+  return {wanted[0] ? at::empty(input.sizes(), input.options()) : Tensor(),
+          wanted[1] ? like_parameter(weight, input, normalised_shape) : Tensor(),
+          wanted[2] ? like_parameter(bias, input, normalised_shape) : Tensor()};
+}
+
+std::tuple<Tensor, Tensor, Tensor> batch_norm(const Tensor& input, const OptionalTensor& weight,
+                                              const OptionalTensor& bias, const OptionalTensor&,
+                                              const OptionalTensor&, bool training, double,
+                                              double) {
+  const std::int64_t channels = training ? input.size(1) : 0;
+  const auto statistics =
+      input.options().dtype(statistics_type(input, given(weight) ? weight : bias));
+  return {at::empty_like(input, {}, input.suggest_memory_format()),
+          at::empty({channels}, statistics), at::empty({channels}, statistics)};
+}
+
+std::tuple<Tensor, Tensor, Tensor> batch_norm_backward(const Tensor&, const Tensor& input,
+                                                       const OptionalTensor& weight,
+                                                       const OptionalTensor&, const OptionalTensor&,
+                                                       const OptionalTensor&, const OptionalTensor&,
+                                                       bool, double, std::array<bool, 3> wanted) {
+  const std::int64_t channels = input.size(1);
+  return {wanted[0] ? at::empty_like(input, {}, input.suggest_memory_format()) : Tensor(),
+          wanted[1] ? like_parameter(weight, input, {channels}) : Tensor(),
+          wanted[2] ? like_parameter(weight, input, {channels}) : Tensor()};
+}
+
+}  // namespace
+
+void add_meta_normalisation(torch::Library& library) {
+  library.impl("native_layer_norm", &layer_norm);
+  library.impl("native_layer_norm_backward", &layer_norm_backward);
+  library.impl("native_batch_norm", &batch_norm);
+  library.impl("native_batch_norm_backward", &batch_norm_backward);
+}
+
+}  // namespace sbp::profiler

@@ -1,0 +1,448 @@
+#include "reports/json.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "reports/json_words.h"
+
+namespace sbp::reports {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// ---- numbers and texts that may be unknown
+
+void set_unknown(Json& object, const std::string& key, std::string_view reason) {
+  object[key] = nullptr;
+  object[key + std::string(kReasonSuffix)] = std::string(reason);
+}
+
+std::string_view why_not_finite(double value) {
+  if (std::isnan(value)) return kNotANumber;
+  return value > 0 ? kInfinite : kMinusInfinite;
+}
+
+void set_real(Json& object, const std::string& key, double value) {
+  if (std::isfinite(value)) {
+    object[key] = value;
+  } else {
+    set_unknown(object, key, why_not_finite(value));
+  }
+}
+
+void set_real(Json& object, const std::string& key, const std::optional<double>& value,
+              std::string_view reason) {
+  if (value) {
+    set_real(object, key, *value);
+  } else {
+    set_unknown(object, key, reason);
+  }
+}
+
+void set_text(Json& object, const std::string& key, const std::string& value,
+              std::string_view reason) {
+  if (value.empty()) {
+    set_unknown(object, key, reason);
+  } else {
+    object[key] = value;
+  }
+}
+
+// ---- layout: nlohmann's own indentation puts every number of a list on a line of its own
+
+std::string scalar_text(const Json& value) {
+  // Bytes that are not UTF-8 (a file name may hold any) become U+FFFD instead of an exception.
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+bool holds_scalars_only(const Json& value) {
+  for (const auto& element : value) {
+    if (element.is_structured()) return false;
+  }
+  return true;
+}
+
+void append(std::string& text, const Json& value, std::size_t depth, bool in_array) {
+  if (!value.is_structured() || value.empty()) {
+    text += scalar_text(value);
+    return;
+  }
+  // Rows of a table and lists of numbers stay on one line; everything else is indented.
+  const bool flat = holds_scalars_only(value) && (value.is_array() || in_array);
+  const std::string indent(2 * depth + 2, ' ');
+  text += value.is_array() ? '[' : '{';
+  bool first = true;
+  for (const auto& item : value.items()) {
+    if (!first) text += flat ? ", " : ",";
+    if (!flat) text.append("\n").append(indent);
+    if (value.is_object()) text += scalar_text(Json(item.key())) + ": ";
+    append(text, item.value(), depth + 1, value.is_array());
+    first = false;
+  }
+  if (!flat) text.append("\n").append(std::string(2 * depth, ' '));
+  text += value.is_array() ? ']' : '}';
+}
+
+std::string document(const Json& value) {
+  std::string text;
+  append(text, value, 0, false);
+  text += '\n';
+  return text;
+}
+
+// ---- parts shared by both kinds
+
+Json environment_json(const Environment& environment) {
+  constexpr std::string_view kReason = "could not be found out";
+  Json object = Json::object();
+  set_text(object, "sbp_version", environment.sbp_version, kReason);
+  set_text(object, "git_commit", environment.git_commit, "not built from a git checkout");
+  set_text(object, "libtorch_version", environment.libtorch_version, kReason);
+  set_text(object, "compiler", environment.compiler, kReason);
+  set_text(object, "processor", environment.processor, kReason);
+  set_text(object, "operating_system", environment.operating_system, kReason);
+  set_text(object, "host", environment.host, kReason);
+  object["processor_count"] = environment.processor_count;
+  object["threads"] = environment.threads;
+  object["memory_bytes"] = environment.memory_bytes;
+  set_text(object, "started_at", environment.started_at, kReason);
+  return object;
+}
+
+Json configuration_json(const Header& header) {
+  Json object = Json::object();
+  for (const auto& [key, value] : header.configuration) {
+    if (const double* real = std::get_if<double>(&value)) {
+      set_real(object, key, *real);
+    } else if (const std::int64_t* integer = std::get_if<std::int64_t>(&value)) {
+      object[key] = *integer;
+    } else if (const bool* flag = std::get_if<bool>(&value)) {
+      object[key] = *flag;
+    } else {
+      object[key] = std::get<std::string>(value);
+    }
+  }
+  return object;
+}
+
+Json header_json(const Header& header, std::string_view kind) {
+  Json object = Json::object();
+  object["schema"] = std::string(kSchemaName);
+  object["schema_version"] = kSchemaVersion;
+  object["kind"] = std::string(kind);
+  object["command_line"] = header.command_line;
+  object["configuration"] = configuration_json(header);
+  object["environment"] = environment_json(header.environment);
+  object["warnings"] = header.warnings;
+  return object;
+}
+
+Json model_json(const ModelFacts& model) {
+  Json object = Json::object();
+  object["spec"] = model.spec;
+  object["parameter_count"] = model.parameter_count;
+  object["parameter_bytes"] = model.parameter_bytes;
+  object["buffer_bytes"] = model.buffer_bytes;
+  return object;
+}
+
+Json strategy_json(const StrategyOutcome& strategy) {
+  Json object = Json::object();
+  object["spec"] = strategy.spec;
+  set_real(object, "effective_keep_ratio", strategy.effective_keep_ratio);
+  object["forward_exact"] = strategy.forward_exact;
+  return object;
+}
+
+Json plan_entry_json(const PlanEntry& entry) {
+  constexpr std::string_view kReason = "no rows are dropped at this site";
+  Json object = Json::object();
+  object["site"] = entry.site;
+  object["kind"] = entry.kind;
+  object["claimed_by"] = entry.claimed_by;
+  object["select"] = entry.select;
+  set_real(object, "keep_ratio", entry.keep_ratio, kReason);
+  set_real(object, "effective_keep_ratio", entry.effective_keep_ratio, kReason);
+  object["rows"] = entry.rows;
+  object["kept_rows"] = entry.kept_rows;
+  object["mask_group"] = entry.mask_group;
+  object["materialise"] = entry.materialise;
+  object["code"] = entry.code;
+  return object;
+}
+
+Json plan_array(const std::vector<PlanEntry>& plan) {
+  Json array = Json::array();
+  for (const PlanEntry& entry : plan) array.push_back(plan_entry_json(entry));
+  return array;
+}
+
+// Why a run has no number of the kind that only arithmetic gives.
+std::string_view why_not_computed(const Header& header) {
+  for (const auto& [key, value] : header.configuration) {
+    const std::string* word = std::get_if<std::string>(&value);
+    if (key == "device" && word != nullptr && *word == "meta") {
+      return "the meta device computes nothing";
+    }
+  }
+  return "not measured";
+}
+
+// ---- memory
+
+Json categories_json(const profiler::CategoryBytes& bytes, bool with_zeros) {
+  Json object = Json::object();
+  for (int i = 0; i < profiler::kCategoryCount; ++i) {
+    const std::int64_t value = bytes[static_cast<std::size_t>(i)];
+    if (value == 0 && !with_zeros) continue;
+    object[std::string(to_string(static_cast<profiler::Category>(i)))] = value;
+  }
+  return object;
+}
+
+Json saved_json(const profiler::SavedBytes& saved) {
+  Json object = Json::object();
+  object["logical_bytes"] = saved.logical_bytes;
+  object["distinct_bytes"] = saved.distinct_bytes;
+  object["marginal_bytes"] = saved.marginal_bytes;
+  object["index_bytes"] = saved.index_bytes;
+  object["count"] = saved.count;
+  return object;
+}
+
+Json ledger_json(const profiler::LedgerCheck& ledger) {
+  Json object = Json::object();
+  object["allocate_events"] = ledger.allocate_events;
+  object["free_events"] = ledger.free_events;
+  object["dropped_events"] = ledger.dropped_events;
+  object["unmatched_frees"] = ledger.unmatched_frees;
+  object["recounts"] = ledger.recounts;
+  object["balanced"] = ledger.balanced;
+  object["peak_is_lower_bound"] = ledger.peak_is_lower_bound;
+  object["first_problem"] = ledger.first_problem;
+  return object;
+}
+
+Json layer_json(const profiler::LayerMemory& layer) {
+  Json object = Json::object();
+  object["name"] = layer.name;
+  object["kind"] = layer.kind;
+  object["saved_logical_bytes"] = layer.saved.logical_bytes;
+  object["saved_distinct_bytes"] = layer.saved.distinct_bytes;
+  object["saved_marginal_bytes"] = layer.saved.marginal_bytes;
+  object["saved_index_bytes"] = layer.saved.index_bytes;
+  object["saved_count"] = layer.saved.count;
+  object["own_peak_bytes"] = layer.own_peak_bytes;
+  object["own_categories_at_peak"] = categories_json(layer.own_categories_at_peak, false);
+  return object;
+}
+
+Json layers_json(const std::vector<profiler::LayerMemory>& layers) {
+  Json array = Json::array();
+  for (const auto& layer : layers) array.push_back(layer_json(layer));
+  return array;
+}
+
+Json moment_json(const profiler::PeakMoment& moment) {
+  Json object = Json::object();
+  object["bytes"] = moment.bytes;
+  object["phase"] = std::string(to_string(moment.phase));
+  object["layer"] = moment.layer;
+  object["time_ns"] = moment.time_ns;
+  object["record_index"] = moment.record_index;
+  return object;
+}
+
+Json cells_json(const std::vector<profiler::PeakCell>& cells) {
+  Json array = Json::array();
+  for (const auto& cell : cells) {
+    Json object = Json::object();
+    object["layer"] = cell.layer;
+    object["phase"] = std::string(to_string(cell.phase));
+    object["category"] = std::string(to_string(cell.category));
+    object["bytes"] = cell.bytes;
+    array.push_back(std::move(object));
+  }
+  return array;
+}
+
+Json phases_json(const std::vector<profiler::PhaseMemory>& phases) {
+  Json array = Json::array();
+  for (const auto& phase : phases) {
+    Json object = Json::object();
+    object["phase"] = std::string(to_string(phase.phase));
+    object["peak_bytes"] = phase.peak_bytes;
+    object["live_at_end_bytes"] = phase.live_at_end_bytes;
+    object["allocated_bytes"] = phase.allocated_bytes;
+    object["allocate_events"] = phase.allocate_events;
+    array.push_back(std::move(object));
+  }
+  return array;
+}
+
+Json timeline_json(const std::vector<profiler::TimelinePoint>& timeline) {
+  Json array = Json::array();
+  for (const auto& point : timeline) {
+    Json object = Json::object();
+    object["time_ns"] = point.time_ns;
+    object["live_bytes"] = point.live_bytes;
+    object["phase"] = std::string(to_string(point.phase));
+    array.push_back(std::move(object));
+  }
+  return array;
+}
+
+Json memory_json(const profiler::MemoryProfile& memory) {
+  Json object = Json::object();
+  object["peak_bytes"] = memory.peak.bytes;
+  object["peak_phase"] = std::string(to_string(memory.peak.phase));
+  object["peak_layer"] = memory.peak.layer;
+  object["peak_time_ns"] = memory.peak.time_ns;
+  object["peak_record_index"] = memory.peak.record_index;
+  object["transient_peak_bytes"] = memory.transient_peak_bytes;
+  if (memory.runner_up == profiler::PeakMoment{}) {
+    set_unknown(object, "runner_up", "memory was live in one phase and layer only");
+  } else {
+    object["runner_up"] = moment_json(memory.runner_up);
+  }
+  object["saved"] = saved_json(memory.saved);
+  object["categories_at_peak"] = categories_json(memory.categories_at_peak, true);
+  object["ledger"] = ledger_json(memory.ledger);
+  object["phases"] = phases_json(memory.phases);
+  object["layers"] = layers_json(memory.layers);
+  object["cells_at_peak"] = cells_json(memory.cells_at_peak);
+  object["timeline"] = timeline_json(memory.timeline);
+  return object;
+}
+
+Json summary_json(const MemorySummary& memory) {
+  Json object = Json::object();
+  object["peak_bytes"] = memory.peak_bytes;
+  set_text(object, "peak_phase", memory.peak_phase, "not recorded");
+  object["transient_peak_bytes"] = memory.transient_peak_bytes;
+  object["saved"] = saved_json(memory.saved);
+  object["categories_at_peak"] = categories_json(memory.categories_at_peak, true);
+  object["ledger"] = ledger_json(memory.ledger);
+  return object;
+}
+
+// ---- time and training
+
+Json summary_json(const TimeSummary& time) {
+  Json object = Json::object();
+  set_real(object, "median", time.median);
+  set_real(object, "minimum", time.minimum);
+  set_real(object, "maximum", time.maximum);
+  object["count"] = time.count;
+  return object;
+}
+
+Json times_json(const StepTimes& times) {
+  Json object = Json::object();
+  object["step_seconds"] = summary_json(times.step);
+  object["forward_seconds"] = summary_json(times.forward);
+  object["backward_seconds"] = summary_json(times.backward);
+  object["optimizer_seconds"] = summary_json(times.optimizer);
+  set_real(object, "samples_per_second", times.samples_per_second);
+  return object;
+}
+
+Json evaluation_json(const Evaluation& evaluation) {
+  Json object = Json::object();
+  set_real(object, "loss", evaluation.loss);
+  set_real(object, "top1", evaluation.top1);
+  set_real(object, "top5", evaluation.top5);
+  object["samples"] = evaluation.samples;
+  return object;
+}
+
+Json epoch_json(const EpochResult& epoch) {
+  Json object = Json::object();
+  object["epoch"] = epoch.epoch;
+  object["steps"] = epoch.steps;
+  set_real(object, "train_loss", epoch.train_loss);
+  set_real(object, "learning_rate", epoch.learning_rate);
+  set_real(object, "seconds", epoch.seconds);
+  set_real(object, "data_wait_seconds", epoch.data_wait_seconds);
+  set_real(object, "samples_per_second", epoch.samples_per_second);
+  if (epoch.evaluation) {
+    object["evaluation"] = evaluation_json(*epoch.evaluation);
+  } else {
+    set_unknown(object, "evaluation", "not evaluated after this epoch");
+  }
+  return object;
+}
+
+void set_step_losses(Json& object, const std::vector<double>& losses) {
+  Json array = Json::array();
+  bool finite = true;
+  for (const double loss : losses) {
+    finite = finite && std::isfinite(loss);
+    array.push_back(std::isfinite(loss) ? Json(loss) : Json(nullptr));
+  }
+  object["step_losses"] = std::move(array);
+  if (!finite) object["step_losses_reason"] = "each null is a loss that was not finite";
+}
+
+}  // namespace
+
+std::string to_json(const ProfileReport& report) {
+  const std::string_view reason = why_not_computed(report.header);
+  Json object = header_json(report.header, kProfileKind);
+  object["model"] = model_json(report.model);
+  object["strategy"] = strategy_json(report.strategy);
+  object["plan"] = plan_array(report.plan);
+  set_real(object, "loss", report.loss, reason);
+  if (report.time) {
+    object["time"] = times_json(*report.time);
+  } else {
+    set_unknown(object, "time", reason);
+  }
+  if (report.resident_set) {
+    Json resident = Json::object();
+    resident["before_bytes"] = report.resident_set->before_bytes;
+    resident["peak_bytes"] = report.resident_set->peak_bytes;
+    object["resident_set"] = std::move(resident);
+  } else {
+    set_unknown(object, "resident_set", "not measured");
+  }
+  set_real(object, "tracing_seconds", report.tracing_seconds, "not measured");
+  object["memory"] = memory_json(report.memory);
+  return document(object);
+}
+
+std::string to_json(const TrainReport& report) {
+  Json object = header_json(report.header, kTrainKind);
+  object["model"] = model_json(report.model);
+  object["strategy"] = strategy_json(report.strategy);
+  object["plan"] = plan_array(report.plan);
+  object["interrupted"] = report.interrupted;
+  object["steps"] = report.steps;
+  set_real(object, "seconds", report.seconds);
+  Json epochs = Json::array();
+  for (const EpochResult& epoch : report.epochs) epochs.push_back(epoch_json(epoch));
+  object["epochs"] = std::move(epochs);
+  if (report.final_evaluation) {
+    object["final_evaluation"] = evaluation_json(*report.final_evaluation);
+  } else {
+    set_unknown(object, "final_evaluation",
+                report.interrupted ? "interrupted before the evaluation" : "not evaluated");
+  }
+  if (report.memory) {
+    object["memory"] = summary_json(*report.memory);
+  } else {
+    set_unknown(object, "memory", "no step was traced");
+  }
+  set_step_losses(object, report.step_losses);
+  return document(object);
+}
+
+std::string plan_json(const std::vector<PlanEntry>& plan, const StrategyOutcome& strategy) {
+  Json object = Json::object();
+  object["strategy"] = strategy_json(strategy);
+  object["plan"] = plan_array(plan);
+  return document(object);
+}
+
+}  // namespace sbp::reports

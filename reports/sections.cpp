@@ -1,0 +1,145 @@
+#include "reports/sections.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "reports/format.h"
+#include "reports/table.h"
+#include "sbp/base/error.h"
+
+namespace sbp::reports {
+namespace {
+
+using Align = Table::Align;
+
+std::string ratio_text(const std::optional<double>& ratio) {
+  return ratio ? number_text(*ratio, 4) : std::string();
+}
+
+std::string with_word(std::string value, std::string_view word) {
+  return value.empty() ? value : concat(word, " ", value);
+}
+
+std::string joined_facts(std::vector<std::string> facts) {
+  std::erase(facts, "");
+  return join(facts);
+}
+
+}  // namespace
+
+std::string configured(const Header& header, std::string_view key) {
+  for (const auto& [name, value] : header.configuration) {
+    if (name != key) continue;
+    if (const double* real = std::get_if<double>(&value)) return short_number_text(*real);
+    if (const bool* flag = std::get_if<bool>(&value)) return *flag ? "yes" : "no";
+    if (const std::int64_t* whole = std::get_if<std::int64_t>(&value)) {
+      return std::to_string(*whole);
+    }
+    return std::get<std::string>(value);
+  }
+  return {};
+}
+
+std::string heading(std::string_view text, bool color) {
+  return color ? concat("\x1b[1m", text, "\x1b[0m\n") : concat(text, "\n");
+}
+
+std::string outcome_text(const StrategyOutcome& strategy) {
+  return concat("effective keep ratio ", number_text(strategy.effective_keep_ratio, 4),
+                strategy.forward_exact ? ", forward exact" : ", forward changed");
+}
+
+std::string header_text(std::string_view title, const Header& header, const ModelFacts& model,
+                        const StrategyOutcome& strategy, bool color) {
+  Table table({{""}, {""}});
+  table.add({"model", model.spec});
+  std::string size =
+      concat(count_text(model.parameter_count), " parameters, ", bytes_text(model.parameter_bytes));
+  if (model.buffer_bytes > 0) size += concat(", buffers ", bytes_text(model.buffer_bytes));
+  table.add({"", size});
+  table.add({"data", joined_facts({configured(header, "data"),
+                                   with_word(configured(header, "batch"), "batch")})});
+  table.add({"strategy", strategy.spec});
+  table.add({"", outcome_text(strategy)});
+  table.add({"optimizer", configured(header, "optimizer")});
+  table.add(
+      {"device", joined_facts({configured(header, "device"), configured(header, "precision"),
+                               with_word(std::to_string(header.environment.threads), "threads"),
+                               with_word(configured(header, "seed"), "seed")})});
+  return heading(title, color) + table.text();
+}
+
+std::string saved_text(const profiler::SavedBytes& saved) {
+  return concat(bytes_text(saved.distinct_bytes), " distinct, ", bytes_text(saved.logical_bytes),
+                " logical in ", count_text(saved.count), " saves, ", bytes_text(saved.index_bytes),
+                " of indices and scales");
+}
+
+std::string ledger_text(const profiler::LedgerCheck& ledger) {
+  std::string text =
+      concat(ledger.balanced ? "balanced: " : "NOT BALANCED: ", count_text(ledger.allocate_events),
+             " allocations, ", count_text(ledger.free_events), " frees, ",
+             count_text(ledger.dropped_events), " dropped");
+  if (ledger.unmatched_frees > 0) {
+    text += concat(", ", count_text(ledger.unmatched_frees), " unmatched frees");
+  }
+  if (!ledger.first_problem.empty()) text += concat("; ", printable(ledger.first_problem));
+  if (ledger.peak_is_lower_bound) text += "; the peak is a lower bound";
+  return text;
+}
+
+std::string categories_text(const profiler::CategoryBytes& bytes, std::int64_t peak_bytes) {
+  std::vector<std::size_t> order(bytes.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return bytes[a] > bytes[b]; });
+  Table table({{"category"}, {"bytes", Align::right}, {"share", Align::right}});
+  for (const std::size_t index : order) {
+    if (bytes[index] == 0) continue;
+    std::string name(to_string(static_cast<profiler::Category>(index)));
+    std::replace(name.begin(), name.end(), '_', ' ');
+    table.add({name, bytes_text(bytes[index]), share_text(bytes[index], peak_bytes)});
+  }
+  table.add({"total", bytes_text(peak_bytes), share_text(peak_bytes, peak_bytes)});
+  return table.text();
+}
+
+std::string plan_rows_text(const std::vector<PlanEntry>& plan) {
+  Table table({{"site"},
+               {"kind"},
+               {"select"},
+               {"keep", Align::right},
+               {"effective", Align::right},
+               {"rows kept", Align::right},
+               {"mask"},
+               {"memory"},
+               {"code"},
+               {"by"}});
+  std::int64_t plain = 0;
+  for (const PlanEntry& entry : plan) {
+    if (entry.claimed_by.empty()) {
+      ++plain;
+      continue;
+    }
+    // The whole spec stands above the table: its name is enough to tell claims apart.
+    const std::string claim = entry.claimed_by.substr(0, entry.claimed_by.find(':'));
+    const std::string rows =
+        entry.rows > 0 ? concat(entry.kept_rows, " of ", entry.rows) : std::string();
+    table.add({entry.site, entry.kind, entry.select, ratio_text(entry.keep_ratio),
+               ratio_text(entry.effective_keep_ratio), rows, entry.mask_group, entry.materialise,
+               entry.code, claim});
+  }
+  if (table.rows() == 0) return {};
+  std::string text = table.text();
+  if (plain > 0) text += concat("  and ", plain, plain == 1 ? " site" : " sites", " left plain\n");
+  return text;
+}
+
+std::string warnings_text(const Header& header, bool color) {
+  if (header.warnings.empty()) return {};
+  std::string text = "\n" + heading("warnings", color);
+  for (const std::string& warning : header.warnings) text += concat("  ", printable(warning), "\n");
+  return text;
+}
+
+}  // namespace sbp::reports

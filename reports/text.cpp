@@ -1,0 +1,99 @@
+#include "reports/text.h"
+
+#include "reports/format.h"
+#include "reports/sections.h"
+#include "reports/table.h"
+#include "sbp/base/error.h"
+
+namespace sbp::reports {
+namespace {
+
+using Align = Table::Align;
+
+std::string percent_text(double ratio) {
+  return number_text(100.0 * ratio, 2) + " %";
+}
+
+std::string evaluation_text(const Evaluation& evaluation) {
+  return concat("top-1 ", percent_text(evaluation.top1), ", top-5 ", percent_text(evaluation.top5),
+                ", loss ", number_text(evaluation.loss, 4), " on ", count_text(evaluation.samples),
+                " samples");
+}
+
+std::string epochs_text(const std::vector<EpochResult>& epochs) {
+  Table table({{"epoch", Align::right},
+               {"steps", Align::right},
+               {"train loss", Align::right},
+               {"test loss", Align::right},
+               {"top-1", Align::right},
+               {"top-5", Align::right},
+               {"learning rate", Align::right},
+               {"samples/s", Align::right},
+               {"waited", Align::right},
+               {"time", Align::right}});
+  for (const EpochResult& epoch : epochs) {
+    const auto& test = epoch.evaluation;
+    table.add({count_text(epoch.epoch), count_text(epoch.steps), number_text(epoch.train_loss, 4),
+               test ? number_text(test->loss, 4) : "-", test ? percent_text(test->top1) : "-",
+               test ? percent_text(test->top5) : "-", short_number_text(epoch.learning_rate),
+               number_text(epoch.samples_per_second, 1), seconds_text(epoch.data_wait_seconds),
+               seconds_text(epoch.seconds)});
+  }
+  return table.text();
+}
+
+std::string summary_text(const MemorySummary& memory, bool color) {
+  Table table({{""}, {""}});
+  table.add({"peak", bytes_text(memory.peak_bytes) +
+                         (memory.peak_phase.empty() ? "" : ", in " + memory.peak_phase)});
+  table.add({"transient", bytes_text(memory.transient_peak_bytes) + " of the peak"});
+  table.add({"saved", saved_text(memory.saved)});
+  table.add({"ledger", ledger_text(memory.ledger)});
+  return "\n" + heading("memory of one training step", color) + table.text() + "\n" +
+         heading("alive at the peak", color) +
+         categories_text(memory.categories_at_peak, memory.peak_bytes);
+}
+
+std::string result_text(const TrainReport& report, bool color) {
+  Table table({{""}, {""}});
+  table.add({"steps", concat(count_text(report.steps), " in ", seconds_text(report.seconds))});
+  if (!report.step_losses.empty()) {
+    table.add(
+        {"training loss", concat(number_text(report.step_losses.front(), 4), " at the first step, ",
+                                 number_text(report.step_losses.back(), 4), " at the last")});
+  }
+  table.add({"test", report.final_evaluation ? evaluation_text(*report.final_evaluation)
+                                             : std::string("not evaluated")});
+  return "\n" + heading("result", color) + table.text();
+}
+
+}  // namespace
+
+std::string to_text(const TrainReport& report, const TextOptions& options) {
+  const bool color = options.color;
+  std::string text =
+      header_text("training run", report.header, report.model, report.strategy, color);
+  if (report.interrupted) {
+    text += concat("\ninterrupted after ", count_text(report.steps),
+                   report.steps == 1 ? " step" : " steps", "\n");
+  }
+  if (!report.epochs.empty()) {
+    text += "\n" + heading("epochs", color) + epochs_text(report.epochs);
+  }
+  text += result_text(report, color);
+  if (report.memory) text += summary_text(*report.memory, color);
+  return text + warnings_text(report.header, color);
+}
+
+std::string plan_text(const std::vector<PlanEntry>& plan, const StrategyOutcome& strategy) {
+  std::string text =
+      concat("plan of ", printable(strategy.spec), "\n", "  ", outcome_text(strategy), "\n");
+  const std::string rows = plan_rows_text(plan);
+  if (rows.empty()) {
+    return text + concat("  every site plain (", plan.size(),
+                         " in all): nothing dropped, nothing coded\n");
+  }
+  return text + rows;
+}
+
+}  // namespace sbp::reports

@@ -1,0 +1,23 @@
+// Reports as text for people.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "reports/report.h"
+
+namespace sbp::reports {
+
+struct TextOptions {
+  std::int64_t top = 20;  // layers shown, largest first at the peak or saved; 0 = all
+  bool color = false;
+};
+
+std::string to_text(const ProfileReport& report, const TextOptions& options = {});
+std::string to_text(const TrainReport& report, const TextOptions& options = {});
+// The plan alone, one row a site that differs from plain; all rows where `all`.
+std::string plan_text(const std::vector<PlanEntry>& plan, const StrategyOutcome& strategy);
+// "271.5 MiB", "812 B"; binary units.
+std::string bytes_text(std::int64_t bytes);
+
+}  // namespace sbp::reports

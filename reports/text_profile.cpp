@@ -1,0 +1,132 @@
+#include <algorithm>
+
+#include "reports/format.h"
+#include "reports/sections.h"
+#include "reports/table.h"
+#include "reports/text.h"
+#include "sbp/base/error.h"
+
+namespace sbp::reports {
+namespace {
+
+using Align = Table::Align;
+
+std::string moment_text(const profiler::PeakMoment& moment) {
+  return concat(bytes_text(moment.bytes), " in ", to_string(moment.phase),
+                moment.layer.empty() ? ", outside every layer" : ", at " + moment.layer);
+}
+
+std::string totals_text(const ProfileReport& report, bool color) {
+  const profiler::MemoryProfile& memory = report.memory;
+  Table table({{""}, {""}});
+  table.add({"peak", moment_text(memory.peak)});
+  table.add({"transient", concat(bytes_text(memory.transient_peak_bytes), " of the peak (",
+                                 share_text(memory.transient_peak_bytes, memory.peak.bytes),
+                                 "): workspace, autograd detail, temporary")});
+  const bool other = memory.runner_up != profiler::PeakMoment{};
+  table.add({"runner-up", other ? moment_text(memory.runner_up) : std::string("none")});
+  table.add({"saved", saved_text(memory.saved)});
+  if (report.resident_set) {
+    const ResidentSet& set = *report.resident_set;
+    table.add({"resident set", concat(bytes_text(set.peak_bytes), " at most, ",
+                                      change_text(set.peak_bytes - set.before_bytes),
+                                      " since before the model was built")});
+  }
+  if (report.loss) table.add({"loss", number_text(*report.loss, 6)});
+  table.add({"ledger", ledger_text(memory.ledger)});
+  return "\n" + heading("memory of one training step", color) + table.text();
+}
+
+std::string phases_text(const std::vector<profiler::PhaseMemory>& phases) {
+  Table table({{"phase"},
+               {"peak", Align::right},
+               {"left at its end", Align::right},
+               {"allocated in all", Align::right},
+               {"allocations", Align::right}});
+  for (const auto& phase : phases) {
+    table.add({std::string(to_string(phase.phase)), bytes_text(phase.peak_bytes),
+               bytes_text(phase.live_at_end_bytes), bytes_text(phase.allocated_bytes),
+               count_text(phase.allocate_events)});
+  }
+  return table.text();
+}
+
+std::int64_t size_of(const profiler::LayerMemory& layer) {
+  return std::max(layer.saved.distinct_bytes, layer.own_peak_bytes);
+}
+
+// All in forward order, or the `top` largest first.
+std::vector<profiler::LayerMemory> shown_layers(std::vector<profiler::LayerMemory> layers,
+                                                std::int64_t top) {
+  if (top <= 0 || std::ssize(layers) <= top) return layers;
+  std::stable_sort(layers.begin(), layers.end(),
+                   [](const auto& a, const auto& b) { return size_of(a) > size_of(b); });
+  layers.resize(static_cast<std::size_t>(top));
+  return layers;
+}
+
+std::string layers_text(const std::vector<profiler::LayerMemory>& layers, std::int64_t top) {
+  Table table({{"layer"},
+               {"kind"},
+               {"saved logical", Align::right},
+               {"distinct", Align::right},
+               {"marginal", Align::right},
+               {"owned at the peak", Align::right}});
+  for (const auto& layer : shown_layers(layers, top)) {
+    table.add({layer.name, layer.kind, bytes_text(layer.saved.logical_bytes),
+               bytes_text(layer.saved.distinct_bytes), bytes_text(layer.saved.marginal_bytes),
+               bytes_text(layer.own_peak_bytes)});
+  }
+  std::string text = table.text();
+  const std::int64_t more = std::ssize(layers) - static_cast<std::int64_t>(table.rows());
+  if (more > 0) {
+    text += concat("  and ", more, more == 1 ? " layer" : " layers",
+                   " more, each smaller or as small; --top 0 shows all\n");
+  }
+  return text;
+}
+
+std::string times_text(const StepTimes& times) {
+  Table table({{"part"},
+               {"median", Align::right},
+               {"minimum", Align::right},
+               {"maximum", Align::right},
+               {"steps", Align::right}});
+  const auto add = [&table](std::string name, const TimeSummary& time) {
+    table.add({std::move(name), seconds_text(time.median), seconds_text(time.minimum),
+               seconds_text(time.maximum), count_text(time.count)});
+  };
+  add("step", times.step);
+  add("forward", times.forward);
+  add("backward", times.backward);
+  add("optimizer", times.optimizer);
+  return table.text() +
+         concat("  ", number_text(times.samples_per_second, 1), " samples per second\n");
+}
+
+}  // namespace
+
+std::string to_text(const ProfileReport& report, const TextOptions& options) {
+  const bool color = options.color;
+  const profiler::MemoryProfile& memory = report.memory;
+  std::string text =
+      header_text("profile of one step", report.header, report.model, report.strategy, color);
+  text += totals_text(report, color);
+  text += "\n" + heading("alive at the peak", color) +
+          categories_text(memory.categories_at_peak, memory.peak.bytes);
+  if (!memory.phases.empty()) {
+    text += "\n" + heading("phases", color) + phases_text(memory.phases);
+  }
+  if (!memory.layers.empty()) {
+    text += "\n" + heading("layers (a parent includes what its children saved)", color) +
+            layers_text(memory.layers, options.top);
+  }
+  const std::string plan = plan_rows_text(report.plan);
+  if (!plan.empty()) text += "\n" + heading("plan", color) + plan;
+  if (report.time) {
+    text += "\n" + heading("time of untraced steps", color) + times_text(*report.time);
+  }
+  return text + warnings_text(report.header, color);
+}
+
+}  // namespace sbp::reports

@@ -1,0 +1,36 @@
+// softmax(scale q k^T) v, with gradient for all query rows or for kept ones only.
+//
+// q, k, v: [batch, rows, heads, head_dim], usually views of one packed projection. Results:
+// [batch, rows, heads * head_dim].
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "sbp/row_ops.h"
+
+namespace sbp {
+
+struct AttentionInputs {
+  at::Tensor query;
+  at::Tensor key;
+  at::Tensor value;
+  double scale = 1.0;
+  // eager: the attention map is saved (a head's rows x rows). fused: the flash kernel, which
+  // saves row sums instead; one op and one saved set on every device.
+  bool fused = false;
+};
+
+// Saves, in units of [batch, rows, heads * head_dim]: eager q, k, v (copies) 3 and the map;
+// fused the packed projection 3, the output 1 (shared with the projection's input), row sums.
+at::Tensor attend(const AttentionInputs& inputs);
+
+struct AttentionRows {
+  at::Tensor kept;     // [batch, k, heads * head_dim]
+  at::Tensor dropped;  // [batch, rows - k, heads * head_dim], without gradient
+};
+
+// The same values, split by query row. Gradient flows from kept rows to their queries and to all
+// keys and values. Saves k and v in full (2 units) and the rest for kept rows only.
+AttentionRows attend_kept_queries(const AttentionInputs& inputs, const StepRows& rows);
+
+}  // namespace sbp

@@ -1,0 +1,102 @@
+#include "sbp/coded_ops.h"
+
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/gelu_backward.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/ones_like.h>
+#include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/functions/utils.h>
+#include <torch/csrc/autograd/saved_variable.h>
+
+namespace sbp {
+namespace {
+
+namespace autograd = torch::autograd;
+
+// A packed tensor in autograd's keeping.
+struct SavedCode {
+  std::vector<autograd::SavedVariable> parts;
+  std::shared_ptr<const SavedCodec> codec;
+
+  void keep(const at::Tensor& value, std::shared_ptr<const SavedCodec> with) {
+    codec = std::move(with);
+    for (const PackedPart& part : codec->encode(value)) {
+      parts.push_back(save_for_backward(part.tensor, part.label));
+    }
+  }
+  at::Tensor decode() const {
+    std::vector<at::Tensor> tensors;
+    for (const autograd::SavedVariable& part : parts) tensors.push_back(part.unpack());
+    return codec->decode(tensors);
+  }
+  void release() { parts.clear(); }
+};
+
+struct CodedLinearBackward : autograd::Node {
+  explicit CodedLinearBackward(autograd::edge_list edges) : Node(std::move(edges)) {}
+
+  autograd::variable_list apply(autograd::variable_list&& gradients) override {
+    const at::Tensor& gradient = gradients[0];
+    if (!gradient.defined()) return {at::Tensor(), at::Tensor(), at::Tensor()};
+    const at::Tensor rows = gradient.reshape({-1, gradient.size(-1)});
+    autograd::variable_list result(3);
+    if (task_should_compute_output(0)) result[0] = gradient.matmul(weight.unpack());
+    if (task_should_compute_output(1)) {
+      const at::Tensor decoded = input.decode();
+      result[1] = rows.t().mm(decoded.reshape({-1, decoded.size(-1)}));
+    }
+    if (task_should_compute_output(2)) result[2] = rows.sum(0);
+    return result;
+  }
+  void release_variables() override {
+    input.release();
+    weight.reset_data();
+  }
+  std::string name() const override { return "CodedLinearBackward"; }
+
+  SavedCode input;
+  autograd::SavedVariable weight;
+};
+
+struct CodedGeluBackward : autograd::Node {
+  explicit CodedGeluBackward(autograd::edge_list edges) : Node(std::move(edges)) {}
+
+  autograd::variable_list apply(autograd::variable_list&& gradients) override {
+    if (!gradients[0].defined()) return {at::Tensor()};
+    return {gradients[0].mul(derivative.decode())};
+  }
+  void release_variables() override { derivative.release(); }
+  std::string name() const override { return "CodedGeluBackward"; }
+
+  SavedCode derivative;
+};
+
+}  // namespace
+
+at::Tensor coded_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                        std::shared_ptr<const SavedCodec> codec) {
+  const bool recording = autograd::compute_requires_grad(x, weight, bias);
+  const c10::NoGradGuard no_grad;
+  at::Tensor y = at::linear(x, weight, bias);
+  if (!recording) return y;
+  auto node =
+      c10::make_intrusive<CodedLinearBackward>(autograd::collect_next_edges(x, weight, bias));
+  node->input.keep(x, std::move(codec));
+  node->weight = save_for_backward(weight, SaveLabel::value);
+  autograd::set_history(y, node);
+  return y;
+}
+
+at::Tensor coded_gelu(const at::Tensor& x, std::shared_ptr<const SavedCodec> codec) {
+  const bool recording = autograd::compute_requires_grad(x);
+  const c10::NoGradGuard no_grad;
+  at::Tensor y = at::gelu(x);
+  if (!recording) return y;
+  auto node = c10::make_intrusive<CodedGeluBackward>(autograd::collect_next_edges(x));
+  node->derivative.keep(at::gelu_backward(at::ones_like(x), x), std::move(codec));
+  autograd::set_history(y, node);
+  return y;
+}
+
+}  // namespace sbp

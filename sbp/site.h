@@ -1,0 +1,68 @@
+// What a model says about itself before it runs: the places where a strategy may act.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sbp/base/scope.h"
+
+namespace sbp {
+
+enum class SiteKind : std::uint8_t {
+  linear,        // y = x W^T + b
+  conv2d,
+  attention,     // softmax(q k^T) v, its output projection being a `linear` site of its own
+  positionwise,  // a function of each row alone: LN-MLP of a ViT block
+  residual,      // x + branch(x)
+  nonlinearity,
+  norm,
+};
+std::string_view to_string(SiteKind kind);
+
+// How the rows of an activation [batch, rows, width] lie on a grid, row-major; `leading` rows
+// (a class token) come first, belong to no cell and are always kept.
+struct RowGeometry {
+  std::int64_t leading = 0;
+  std::int64_t height = 0;
+  std::int64_t width = 0;
+
+  std::int64_t cells() const { return height * width; }
+  std::int64_t rows() const { return leading + cells(); }
+  bool operator==(const RowGeometry&) const = default;
+};
+
+// Index into a SiteTable.
+using SiteId = std::int32_t;
+
+struct Site {
+  std::string name;  // also the layer's name: "blocks.3.mlp.fc1"
+  SiteKind kind = SiteKind::linear;
+  LayerId layer = kNoLayer;
+  int block = -1;  // index of the residual block it lies in; -1: outside (stem, head)
+  RowGeometry geometry = {};  // no cells: rows carry no grid here
+};
+
+// The sites of one model, in forward order, and the layers that scopes are opened for.
+class SiteTable {
+ public:
+  SiteId add(std::string_view name, SiteKind kind, int block = -1, RowGeometry geometry = {});
+
+  const Site& operator[](SiteId id) const { return sites_.at(static_cast<std::size_t>(id)); }
+  SiteId size() const { return static_cast<SiteId>(sites_.size()); }
+  const std::vector<Site>& sites() const { return sites_; }
+  // -1 when there is none of that name.
+  SiteId find(std::string_view name) const;
+  int block_count() const { return block_count_; }
+
+  LayerTable& layers() { return layers_; }
+  const LayerTable& layers() const { return layers_; }
+
+ private:
+  std::vector<Site> sites_;
+  LayerTable layers_;
+  int block_count_ = 0;
+};
+
+}  // namespace sbp

@@ -1,0 +1,64 @@
+import unittest
+
+from support import CommandTest, PROGRAMS, needs_programs
+
+COMMON = ["--model", "--data", "--strategy", "--batch", "--seed", "--threads", "--device",
+          "--precision", "--optimizer", "--output", "--json", "--quiet", "--force"]
+OWN = {
+    "sbp-profile": COMMON + ["--warmup", "--time-steps", "--print-plan", "--top", "--zero-grad",
+                             "--list"],
+    "sbp-train": COMMON + ["--steps", "--epochs", "--schedule", "--warmup-steps",
+                           "--minimum-learning-rate", "--label-smoothing", "--evaluate-every",
+                           "--evaluation-samples", "--flip", "--crop-padding", "--list"],
+    "sbp-report": ["--diff", "--top"],
+}
+NAMES = {
+    "models": ["vit ", "mlp ", "vit_tiny_patch16_224", "vit_large_patch16_224",
+               "deit_base_patch16_224", "patch=", "heads=", "hidden="],
+    "data": ["synthetic ", "fashion_mnist ", "cifar10 ", "path="],
+    "strategies": ["full ", "sbp ", "keep=", "grid|random", "kept|all"],
+    "optimizers": ["sgd ", "adamw ", "lr=", "momentum="],
+}
+
+
+@needs_programs
+class Help(CommandTest):
+    def test_every_option_is_in_the_help(self):
+        for program in PROGRAMS:
+            text = self.succeed(program, "--help").stdout
+            for option in OWN[program] + ["--help", "--version", "Examples:"]:
+                with self.subTest(program=program, option=option):
+                    self.assertIn(option, text)
+            self.assertEqual(self.succeed(program, "-h").stdout, text)
+
+    def test_the_examples_are_understood(self):
+        # Everything but the run itself: --list is answered after the words were read.
+        for program in ["sbp-train", "sbp-profile"]:
+            text = self.succeed(program, "--help").stdout
+            examples = text.split("Examples:\n")[1].replace("\\\n", " ").splitlines()
+            self.assertGreaterEqual(len(examples), 3)
+            for example in examples:
+                words = example.split()
+                self.assertEqual(words[0], program)
+                if "--list" not in words:
+                    words += ["--list", "models"]
+                    words = [word for word in words if word != "--print-plan"]
+                with self.subTest(example=example):
+                    self.succeed(program, *words[1:])
+
+    def test_version(self):
+        for program in PROGRAMS:
+            self.assertRegex(self.succeed(program, "--version").stdout,
+                             rf"^{program} \d+\.\d+\.\d+\n$")
+
+    def test_list_has_every_name_and_key(self):
+        for program in ["sbp-train", "sbp-profile"]:
+            for topic, words in NAMES.items():
+                text = self.succeed(program, "--list", topic).stdout
+                for word in words:
+                    with self.subTest(program=program, topic=topic, word=word):
+                        self.assertIn(word, text)
+
+
+if __name__ == "__main__":
+    unittest.main()

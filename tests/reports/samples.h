@@ -1,0 +1,11 @@
+// Small invented reports with every field filled in.
+#pragma once
+
+#include "reports/report.h"
+
+namespace sbp::tests {
+
+reports::ProfileReport sample_profile();
+reports::TrainReport sample_training();
+
+}  // namespace sbp::tests

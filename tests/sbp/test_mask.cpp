@@ -1,0 +1,105 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <map>
+#include <set>
+
+#include "sbp/base/error.h"
+#include "sbp/mask.h"
+#include "tests/golden_folders.h"
+
+namespace sbp {
+namespace {
+
+constexpr RowGeometry kViT{.leading = 1, .height = 14, .width = 14};
+
+TEST_CASE("a grid mask is a diagonal") {
+  CHECK(grid_mask(2, 4, 0.5, 0) == KeptCells{0, 2, 5, 7});
+  CHECK(grid_mask(2, 4, 0.5, 1) == KeptCells{1, 3, 4, 6});
+  CHECK(grid_mask(2, 4, 0.75, 1) == KeptCells{0, 2, 3, 5, 6, 7});
+}
+
+TEST_CASE("grid strides round half to even, as released") {
+  CHECK(grid_stride(0.5) == 2);
+  CHECK(grid_stride(0.4) == 2);   // 2.5 -> 2
+  CHECK(grid_stride(0.25) == 4);
+  CHECK(grid_stride(0.6) == 2);   // 2.5 -> 2: 0.6 trains at one half
+  CHECK(grid_stride(0.75) == 4);
+  CHECK(grid_stride(1e-300) == std::int64_t{1} << 31);
+}
+
+TEST_CASE("rows of a split are ascending, complete and start with the class token") {
+  KeyedMaskSource masks(7);
+  for (const MaskKind kind : {MaskKind::grid, MaskKind::random}) {
+    for (const double keep : {0.1, 0.25, 0.5, 0.6, 0.9}) {
+      for (std::uint32_t step = 0; step < 8; ++step) {
+        const RowSplit split = split_rows(
+            masks.draw({.kind = kind, .keep_ratio = keep, .geometry = kViT, .step = step}), kViT);
+        CHECK(split.kept.front() == 0);
+        CHECK(std::ranges::is_sorted(split.kept));
+        CHECK(std::ranges::is_sorted(split.dropped));
+        std::set<std::int64_t> all(split.kept.begin(), split.kept.end());
+        all.insert(split.dropped.begin(), split.dropped.end());
+        CHECK(all.size() == 197);
+        CHECK(split.kept.size() + split.dropped.size() == 197);
+      }
+    }
+  }
+}
+
+TEST_CASE("a random mask drops int((1 - keep) * cells) cells") {
+  KeyedMaskSource masks(1);
+  for (const auto& [keep, kept] : {std::pair{0.5, 98U}, {0.25, 49U}, {0.3, 59U}, {0.9, 177U}}) {
+    const MaskRequest request{.kind = MaskKind::random, .keep_ratio = keep, .geometry = kViT};
+    CHECK(masks.draw(request).size() == kept);
+  }
+}
+
+TEST_CASE("masks are a function of seed, step and group") {
+  KeyedMaskSource masks(3), same(3), other(4);
+  MaskRequest request{.kind = MaskKind::random, .geometry = kViT, .step = 5};
+  const KeptCells first = masks.draw(request);
+  CHECK(masks.draw(request) == first);
+  CHECK(same.draw(request) == first);
+  CHECK(other.draw(request) != first);
+  request.step = 6;
+  CHECK(masks.draw(request) != first);
+  request.step = 5;
+  request.group = 1;
+  CHECK(masks.draw(request) != first);
+}
+
+TEST_CASE("every start of a grid mask is drawn equally often") {
+  KeyedMaskSource masks(11);
+  std::map<std::int64_t, int> count;
+  for (std::uint32_t step = 0; step < 4000; ++step) {
+    ++count[masks.draw({.keep_ratio = 0.25, .geometry = {.height = 1, .width = 4}, .step = step})
+                .front()];
+  }
+  REQUIRE(count.size() == 4);
+  // Four sigma of a binomial(4000, 1/4): 110.
+  for (const auto& [start, times] : count) CHECK(std::abs(times - 1000) < 110);
+}
+
+TEST_CASE("grid masks equal the released ones" * doctest::test_suite("vectors")) {
+  for (const std::filesystem::path& folder : tests::golden_folders()) {
+    std::ifstream file(folder / "grid_mask.json");
+    if (!file) continue;
+    const auto table = nlohmann::json::parse(file);
+    int compared = 0;
+    for (const auto& row : table) {
+      const auto kept = row.at("keep").get<KeptCells>();
+      CHECK(grid_mask(row.at("h"), row.at("w"), row.at("keep_ratio"), row.at("start")) ==
+            kept);
+      ++compared;
+    }
+    CHECK(compared > 0);
+  }
+}
+
+}  // namespace
+}  // namespace sbp

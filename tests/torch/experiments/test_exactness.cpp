@@ -1,0 +1,120 @@
+// What must be equal, bit for bit or to rounding.
+#include <doctest/doctest.h>
+
+#include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/randint.h>
+#include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "experiments/models/vit.h"
+#include "experiments/runs/train_run.h"
+#include "experiments/strategies.h"
+#include "sbp/execution.h"
+#include "tests/torch/experiments/measured_step.h"
+
+namespace sbp::experiments {
+namespace {
+
+struct Pass {
+  at::Tensor logits;
+  std::vector<at::Tensor> gradients;
+};
+
+Pass run_pass(const std::string& strategy, bool fused, at::ScalarType dtype, bool training = true) {
+  const auto model =
+      make_vit({.image = 32, .patch = 4, .dim = 24, .depth = 3, .heads = 3, .classes = 10,
+                .fused_attention = fused},
+               {.dtype = dtype, .seed = 3});
+  const Plan plan = resolve(strategy, model->sites(), strategies());
+  KeyedMaskSource masks(9);
+  Execution run(model->sites(), plan, masks);
+  run.begin_step(0, training, at::kCPU);
+  at::manual_seed(1);
+  const at::Tensor images = at::randn({4, 3, 32, 32}, at::dtype(dtype));
+  const at::Tensor labels = at::randint(10, {4}, at::dtype(at::kLong));
+  Pass pass{model->forward(run, images), {}};
+  torch::autograd::backward({at::cross_entropy_loss(pass.logits, labels)});
+  for (const Parameter& parameter : model->parameters()) {
+    pass.gradients.push_back(parameter.value.grad());
+  }
+  return pass;
+}
+
+TEST_CASE("keep 1 is the full backward, bit for bit") {
+  for (const bool fused : {false, true}) {
+    const Pass full = run_pass("full", fused, at::kFloat);
+    const Pass kept = run_pass("sbp:keep=1,layers=all", fused, at::kFloat);
+    CHECK(full.logits.equal(kept.logits));
+    REQUIRE(full.gradients.size() == kept.gradients.size());
+    for (std::size_t i = 0; i < full.gradients.size(); ++i) {
+      CHECK(full.gradients[i].equal(kept.gradients[i]));
+    }
+  }
+  const auto full = tests::measure({.strategy = "full"});
+  const auto kept = tests::measure({.strategy = "sbp:keep=1"});
+  CHECK(full.memory.saved == kept.memory.saved);
+  CHECK(full.memory.peak.bytes == kept.memory.peak.bytes);
+  CHECK(full.loss == kept.loss);
+}
+
+TEST_CASE("the forward of sbp is exact, its gradient is not") {
+  for (const bool fused : {false, true}) {
+    for (const std::string strategy :
+         {"sbp:keep=0.5,layers=all", "sbp:keep=0.25,mask=random,layers=all,proj=all"}) {
+      const Pass full = run_pass("full", fused, at::kDouble);
+      const Pass dropped = run_pass(strategy, fused, at::kDouble);
+      const double scale = full.logits.abs().max().item<double>();
+      CHECK(full.logits.sub(dropped.logits).abs().max().item<double>() <= 1e-12 * scale);
+      bool differs = false;
+      for (std::size_t i = 0; i < full.gradients.size(); ++i) {
+        differs = differs || !full.gradients[i].allclose(dropped.gradients[i], 1e-3, 1e-9);
+      }
+      CHECK(differs);
+    }
+  }
+}
+
+TEST_CASE("evaluation takes the plain path, bit for bit") {
+  const Pass full = run_pass("full", false, at::kFloat);
+  const Pass evaluated = run_pass("sbp:keep=0.25,layers=all", false, at::kFloat, false);
+  CHECK(full.logits.equal(evaluated.logits));
+}
+
+TEST_CASE("training with keep 1 gives the losses of full, and a seed repeats itself") {
+  const auto losses = [](const std::string& strategy, std::uint64_t seed) {
+    TrainOptions options;
+    options.model = "vit:patch=8,dim=16,depth=2,heads=2,image=16,classes=4";
+    options.data = "synthetic:samples=64";
+    options.strategy = strategy;
+    options.batch = 8;
+    options.steps = 12;
+    options.seed = seed;
+    options.threads = 1;
+    return run_train(options).step_losses;
+  };
+  const auto full = losses("full", 1);
+  REQUIRE(full.size() == 12);
+  CHECK(full == losses("sbp:keep=1,layers=all", 1));
+  CHECK(full == losses("full", 1));
+  CHECK(full != losses("full", 2));
+  CHECK(full != losses("sbp:keep=0.5,layers=all", 1));
+}
+
+TEST_CASE("tracing a step does not change it") {
+  TrainOptions options;
+  options.model = "vit:patch=8,dim=16,depth=2,heads=2,image=16,classes=4";
+  options.data = "synthetic:samples=64";
+  options.strategy = "sbp:keep=0.5,layers=all";
+  options.steps = 6;
+  options.threads = 1;
+  const auto traced = run_train(options);
+  options.profile_step = false;
+  const auto untraced = run_train(options);
+  CHECK(traced.step_losses == untraced.step_losses);
+  CHECK(traced.memory.has_value());
+  CHECK_FALSE(untraced.memory.has_value());
+}
+
+}  // namespace
+}  // namespace sbp::experiments
