@@ -13,7 +13,7 @@ TOP_FOLDERS = ("cli", "profiler", "sbp", "dropit", "experiments", "reports", "te
 # A module is the longest of these prefixes of a path; what lies below belongs to it.
 MODULES = ("cli", "profiler", "profiler/torch", "profiler/cuda", "profiler/predict", "sbp",
            "sbp/base", "dropit", "experiments", "experiments/data", "reports", "tests",
-           "tests/torch")
+           "tests/torch", "tests/bench")
 
 # Which modules a module may include, itself apart.
 MAY_INCLUDE = {
@@ -29,8 +29,9 @@ MAY_INCLUDE = {
     "experiments": ("profiler", "profiler/torch", "profiler/cuda", "profiler/predict", "sbp",
                     "sbp/base", "dropit", "reports", "experiments/data"),
     "cli": ("sbp/base", "reports", "experiments"),
-    "tests": tuple(name for name in MODULES if name != "tests/torch"),
+    "tests": tuple(name for name in MODULES if not name.startswith("tests/")),
     "tests/torch": MODULES,
+    "tests/bench": MODULES,  # programs that measure, with LibTorch or without
 }
 
 # Of the profiler, reports see the headers of data alone.

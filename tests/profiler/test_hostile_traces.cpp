@@ -34,6 +34,20 @@ TEST_CASE("a free of what is not live is counted and makes the peak a lower boun
   CHECK(profile.peak.bytes == 8);
 }
 
+TEST_CASE("of several problems the earliest in the trace is named") {
+  TraceBuilder builder;
+  builder.add({.bytes = 1, .kind = RecordKind::phase});  // the allocator counts a byte too many
+  builder.release(3).release(4);
+  Trace trace = builder.trace();
+  trace.live_at_end_bytes = 2;
+  const LedgerCheck check = analyse(trace).ledger;
+  CHECK(check.problems == 4);
+  CHECK(check.first_problem ==
+        "the books hold 0 bytes when the phase 'setup' begins, the allocator counts 1");
+  trace.records.erase(trace.records.begin());
+  CHECK(analyse(trace).ledger.first_problem == "a release names the save 3, which is not held");
+}
+
 TEST_CASE("a second free of a block is unmatched") {
   TraceBuilder builder;
   builder.phase(Phase::forward).allocate(1, 8).free(1);
