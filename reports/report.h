@@ -21,7 +21,7 @@ using ConfigurationValue = std::variant<std::int64_t, double, bool, std::string>
 // Versions and machine facts that a number may depend on.
 struct Environment {
   std::string sbp_version;
-  std::string git_commit;  // empty when unknown; "-dirty" appended for a changed tree
+  std::string git_commit;  // empty when unknown; "+" behind it for a changed tree
   std::string libtorch_version;
   std::string compiler;
   std::string processor;

@@ -60,7 +60,7 @@ install_packages() {
   if [[ "$(id -u)" != 0 ]]; then
     if ! sudo -n true 2>/dev/null; then
       say "Debian packages are missing and installing them needs root. Run this line, then again:"
-      say "sudo sh -c '$line'"
+      if command -v sudo >/dev/null; then say "sudo sh -c '$line'"; else say "su -c '$line'"; fi
       exit 1
     fi
     root=(sudo -n)

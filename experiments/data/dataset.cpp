@@ -56,6 +56,14 @@ ImageGeometry geometry_of(const Spec& data, const ImageGeometry& wanted_by_model
   throw std::invalid_argument(concat("no data set is named '", data.name, "'"));
 }
 
+Spec fit_to_geometry(const Spec& data, const ImageGeometry& geometry) {
+  Spec fitted = data;
+  fill_zero(fitted, "image", geometry.height);
+  fill_zero(fitted, "channels", geometry.channels);
+  fill_zero(fitted, "classes", geometry.classes);
+  return fitted;
+}
+
 DataSource open_data(const Spec& data, const ImageGeometry& wanted_by_model, std::uint64_t seed) {
   const ImageGeometry geometry = geometry_of(data, wanted_by_model);
   if (data.name == "synthetic") return open_synthetic(geometry, data.integer("samples"), seed);

@@ -47,6 +47,9 @@ const std::vector<SpecSchema>& data_schemas();
 // The geometry of the data without reading it; zeros where only the files can tell.
 ImageGeometry geometry_of(const Spec& data, const ImageGeometry& wanted_by_model);
 
+// `data` with the sizes that it left to the model filled in, as they are in `geometry`.
+Spec fit_to_geometry(const Spec& data, const ImageGeometry& geometry);
+
 // Opens (and reads) a data set. Throws Error naming the file, the value found and what was
 // expected: missing, truncated, wrong magic number, labels out of range.
 DataSource open_data(const Spec& data, const ImageGeometry& wanted_by_model, std::uint64_t seed);

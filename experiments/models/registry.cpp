@@ -66,12 +66,6 @@ std::vector<SpecSchema> make_schemas() {
   return schemas;
 }
 
-void fill(Spec& spec, std::string_view key, std::int64_t value) {
-  for (auto& [name, text] : spec.values) {
-    if (name == key && text == "0") text = std::to_string(value);
-  }
-}
-
 }  // namespace
 
 const std::vector<SpecSchema>& model_schemas() {
@@ -108,9 +102,9 @@ Spec fit_to_data(const Spec& spec, const ImageGeometry& data) {
                             " or more"));
   }
   Spec fitted = spec;
-  fill(fitted, "image", data.height);
-  fill(fitted, "channels", data.channels);
-  fill(fitted, "classes", data.classes);
+  fill_zero(fitted, "image", data.height);
+  fill_zero(fitted, "channels", data.channels);
+  fill_zero(fitted, "classes", data.classes);
   return fitted;
 }
 

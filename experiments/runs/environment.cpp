@@ -54,7 +54,9 @@ std::string host_name() {
 reports::Environment describe_environment() {
   reports::Environment environment;
   environment.sbp_version = version();
-  environment.git_commit = git_commit();
+  if (const std::string commit = git_commit(); commit != "unknown") {
+    environment.git_commit = commit;
+  }
 #if defined(__clang__)
   environment.compiler = concat("clang ", __clang_version__);
 #else

@@ -90,6 +90,7 @@ ResolvedRun resolve_run(const RunOptions& options) {
   run.optimizer = parse_spec(options.optimizer, "optimizer", optimizer_schemas());
   run.geometry = geometry_of(run.data, wanted_by(run.model));
   run.model = fit_to_data(run.model, run.geometry);
+  run.data = fit_to_geometry(run.data, run.geometry);
   return run;
 }
 

@@ -1,21 +1,22 @@
 #include "sbp/base/error.h"
 
 #include <algorithm>
-#include <cctype>
+#include <utility>
 
 namespace sbp {
 namespace {
 
+// Insertions, deletions, substitutions and swaps of neighbours, each counting one.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
+  std::vector<std::size_t> before(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
   for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
   for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
+    before = std::exchange(last, row);
     row[0] = i;
     for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t substitution = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substitution});
+      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] != b[j - 1])});
+      const bool is_swap = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+      if (is_swap) row[j] = std::min(row[j], before[j - 2] + 1);
     }
   }
   return row[b.size()];
@@ -49,9 +50,9 @@ std::string unknown_word(std::string_view what, std::string_view word,
                          std::span<const std::string> candidates) {
   std::string text = concat("unknown ", what, " '", word, "'");
   const std::string guess = nearest(word, candidates);
-  if (!guess.empty()) text += concat("; did you mean '", guess, "'?");
-  text += candidates.empty() ? std::string("; it takes none") : concat(" Known: ", join(candidates));
-  return text;
+  if (candidates.empty()) return text + "; none is known here";
+  text += guess.empty() ? "; known: " : concat("; did you mean '", guess, "'? Known: ");
+  return text + join(candidates);
 }
 
 }  // namespace sbp

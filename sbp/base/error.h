@@ -47,7 +47,8 @@ std::string join(std::span<const std::string> words, std::string_view separator 
 // what was meant (more than half of the letters differ).
 std::string nearest(std::string_view word, std::span<const std::string> candidates);
 
-// "unknown WHAT 'WORD'; did you mean 'NEAREST'? Known: a, b, c".
+// "unknown WHAT 'WORD'; did you mean 'NEAREST'? Known: a, b, c", or without a guess
+// "unknown WHAT 'WORD'; known: a, b, c".
 std::string unknown_word(std::string_view what, std::string_view word,
                          std::span<const std::string> candidates);
 

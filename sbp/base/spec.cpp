@@ -277,6 +277,12 @@ std::vector<Spec> parse_specs(std::string_view text, std::string_view what,
   return SpecParser(text, what, schemas).parse();
 }
 
+void fill_zero(Spec& spec, std::string_view key, std::int64_t value) {
+  for (auto& [name, text] : spec.values) {
+    if (name == key && text == "0") text = std::to_string(value);
+  }
+}
+
 std::string to_string(const Spec& spec) {
   std::string text = spec.name;
   char separator = ':';

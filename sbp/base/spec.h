@@ -62,6 +62,9 @@ Spec parse_spec(std::string_view text, std::string_view what, std::span<const Sp
 std::vector<Spec> parse_specs(std::string_view text, std::string_view what,
                               std::span<const SpecSchema> schemas);
 
+// Gives `key` the value `value` where it is 0 and so was left to somebody else.
+void fill_zero(Spec& spec, std::string_view key, std::int64_t value);
+
 // The resolved spelling, all keys filled in; parse_spec of it gives an equal Spec.
 std::string to_string(const Spec& spec);
 std::string to_string(std::span<const Spec> specs);

@@ -116,22 +116,30 @@ double nanoseconds_a_record() {
   return median(added);
 }
 
-void print_parts(const char* name, Subject& subject, int steps) {
-  std::vector<double> forward, backward, optimizer;
+// Steps of both in turn, so that what else the machine does falls on both.
+void print_parts(Subject& full, Subject& dropping, int steps) {
+  const auto print = [&](const char* name, const std::vector<StepDurations>& durations) {
+    const auto column = [&](double StepDurations::* part) {
+      std::vector<double> values;
+      for (const StepDurations& seconds : durations) values.push_back(seconds.*part);
+      return 1e3 * median(values);
+    };
+    std::printf("%-34s forward %.1f, backward %.1f, optimizer %.1f ms (medians of %d steps)\n",
+                name, column(&StepDurations::forward), column(&StepDurations::backward),
+                column(&StepDurations::optimizer), steps);
+  };
+  std::vector<StepDurations> of_full, of_dropping;
   for (int i = 0; i < steps; ++i) {
-    const StepDurations seconds = subject.step();
-    forward.push_back(seconds.forward);
-    backward.push_back(seconds.backward);
-    optimizer.push_back(seconds.optimizer);
+    of_full.push_back(full.step());
+    of_dropping.push_back(dropping.step());
   }
-  std::printf("%-34s forward %.1f, backward %.1f, optimizer %.1f ms (medians of %d steps)\n", name,
-              1e3 * median(forward), 1e3 * median(backward), 1e3 * median(optimizer), steps);
+  print("full", of_full);
+  print("sbp:keep=0.5", of_dropping);
 }
 
 int run(int pairs) {
   Subject full("full"), dropping("sbp:keep=0.5");
-  print_parts("full", full, pairs);
-  print_parts("sbp:keep=0.5", dropping, pairs);
+  print_parts(full, dropping, pairs);
   const auto plain = [&] { return full.step().step; };
   compare("sbp:keep=0.5 / full", pairs, [&] { return dropping.step().step; }, plain);
   compare("traced / untraced", pairs, [&] { return full.traced().result.seconds.step; }, plain);

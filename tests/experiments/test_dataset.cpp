@@ -48,6 +48,12 @@ TEST_CASE("data: geometry without reading anything") {
   CHECK_THROWS_AS(data::geometry_of({"unknown", {}}, kModel), std::invalid_argument);
 }
 
+TEST_CASE("data: sizes left to the model are filled in, given ones stay") {
+  CHECK(sbp::to_string(data::fit_to_geometry(parse("synthetic:image=64"), {3, 64, 64, 10})) ==
+        "synthetic:image=64,channels=3,classes=10,samples=512");
+  CHECK(data::fit_to_geometry(parse("fashion_mnist"), {1, 28, 28, 10}) == parse("fashion_mnist"));
+}
+
 TEST_CASE("data: open_data opens what the spec names") {
   const data::DataSource source = data::open_data(parse("synthetic:samples=40"), kModel, 1);
   CHECK(source.train->size() == 40);

@@ -27,7 +27,7 @@ TEST_CASE("error: join and concat") {
 
 TEST_CASE("error: nearest by edit distance, empty when too far") {
   CHECK(sbp::nearest("sbp", kNames) == "sbp");
-  CHECK(sbp::nearest("spb", kNames) == "");      // two edits of three letters: more than half
+  CHECK(sbp::nearest("spb", kNames) == "sbp");  // neighbours swapped: one edit
   CHECK(sbp::nearest("sbpp", kNames) == "sbp");  // one letter too many
   CHECK(sbp::nearest("qant", kNames) == "quant");
   CHECK(sbp::nearest("ful", kNames) == "full");
@@ -39,5 +39,5 @@ TEST_CASE("error: nearest by edit distance, empty when too far") {
 TEST_CASE("error: unknown words") {
   CHECK(sbp::unknown_word("strategy", "qant", kNames) ==
         "unknown strategy 'qant'; did you mean 'quant'? Known: full, sbp, quant");
-  CHECK(sbp::unknown_word("key", "x", {}) == "unknown key 'x'; it takes none");
+  CHECK(sbp::unknown_word("key", "x", {}) == "unknown key 'x'; none is known here");
 }
