@@ -50,7 +50,7 @@ std::string unknown_word(std::string_view what, std::string_view word,
                          std::span<const std::string> candidates) {
   std::string text = concat("unknown ", what, " '", word, "'");
   const std::string guess = nearest(word, candidates);
-  if (candidates.empty()) return text + "; none is known here";
+  if (candidates.empty()) return text + "; it takes none";
   text += guess.empty() ? "; known: " : concat("; did you mean '", guess, "'? Known: ");
   return text + join(candidates);
 }

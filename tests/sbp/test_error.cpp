@@ -39,5 +39,5 @@ TEST_CASE("error: nearest by edit distance, empty when too far") {
 TEST_CASE("error: unknown words") {
   CHECK(sbp::unknown_word("strategy", "qant", kNames) ==
         "unknown strategy 'qant'; did you mean 'quant'? Known: full, sbp, quant");
-  CHECK(sbp::unknown_word("key", "x", {}) == "unknown key 'x'; none is known here");
+  CHECK(sbp::unknown_word("key", "x", {}) == "unknown key 'x'; it takes none");
 }

@@ -113,7 +113,7 @@ TEST_CASE("spec: double quotes protect every sign") {
 
 TEST_CASE("spec: unknown names and keys say which ones there are") {
   CHECK(error_of("sbpp") == "unknown strategy 'sbpp'; did you mean 'sbp'? Known: full, sbp, quant");
-  CHECK(says(error_of("zzzzzz"), "unknown strategy 'zzzzzz' Known: full, sbp, quant"));
+  CHECK(says(error_of("zzzzzz"), "unknown strategy 'zzzzzz'; known: full, sbp, quant"));
   CHECK(says(error_of("sbp+qant:bits=4"), "unknown strategy 'qant'; did you mean 'quant'?"));
   CHECK(says(error_of("sbp:keep=0.5+qant:bits=4"), "did you mean 'quant'?"));
   CHECK(says(error_of("sbp:kep=0.5"),
