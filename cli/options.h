@@ -25,7 +25,7 @@ struct ProfileCommand {
   experiments::ProfileOptions run;
   OutputOptions output;
   bool print_plan = false;
-  std::int64_t top = 20;
+  std::int64_t top = 10;
   std::string list;  // a topic of --list; empty: none
 };
 

@@ -9,7 +9,7 @@
 namespace sbp::reports {
 
 struct TextOptions {
-  std::int64_t top = 20;  // layers shown, largest first at the peak or saved; 0 = all
+  std::int64_t top = 10;  // layers shown, those that own most at the peak first; 0 = all
   bool color = false;
 };
 

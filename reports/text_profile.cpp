@@ -1,6 +1,5 @@
-#include <algorithm>
-
 #include "reports/format.h"
+#include "reports/layer_tables.h"
 #include "reports/sections.h"
 #include "reports/table.h"
 #include "reports/text.h"
@@ -51,41 +50,6 @@ std::string phases_text(const std::vector<profiler::PhaseMemory>& phases) {
   return table.text();
 }
 
-std::int64_t size_of(const profiler::LayerMemory& layer) {
-  return std::max(layer.saved.distinct_bytes, layer.own_peak_bytes);
-}
-
-// All in forward order, or the `top` largest first.
-std::vector<profiler::LayerMemory> shown_layers(std::vector<profiler::LayerMemory> layers,
-                                                std::int64_t top) {
-  if (top <= 0 || std::ssize(layers) <= top) return layers;
-  std::stable_sort(layers.begin(), layers.end(),
-                   [](const auto& a, const auto& b) { return size_of(a) > size_of(b); });
-  layers.resize(static_cast<std::size_t>(top));
-  return layers;
-}
-
-std::string layers_text(const std::vector<profiler::LayerMemory>& layers, std::int64_t top) {
-  Table table({{"layer"},
-               {"kind"},
-               {"saved logical", Align::right},
-               {"distinct", Align::right},
-               {"marginal", Align::right},
-               {"owned at the peak", Align::right}});
-  for (const auto& layer : shown_layers(layers, top)) {
-    table.add({layer.name, layer.kind, bytes_text(layer.saved.logical_bytes),
-               bytes_text(layer.saved.distinct_bytes), bytes_text(layer.saved.marginal_bytes),
-               bytes_text(layer.own_peak_bytes)});
-  }
-  std::string text = table.text();
-  const std::int64_t more = std::ssize(layers) - static_cast<std::int64_t>(table.rows());
-  if (more > 0) {
-    text += concat("  and ", more, more == 1 ? " layer" : " layers",
-                   " more, each smaller or as small; --top 0 shows all\n");
-  }
-  return text;
-}
-
 std::string times_text(const StepTimes& times) {
   Table table({{"part"},
                {"median", Align::right},
@@ -118,8 +82,12 @@ std::string to_text(const ProfileReport& report, const TextOptions& options) {
     text += "\n" + heading("phases", color) + phases_text(memory.phases);
   }
   if (!memory.layers.empty()) {
-    text += "\n" + heading("layers (a parent includes what its children saved)", color) +
-            layers_text(memory.layers, options.top);
+    text += "\n" + heading("blocks, and layers outside them", color) + blocks_text(memory);
+    text += "\n" +
+            heading(options.top == 0 ? "all layers (saved bytes of a parent include its children's)"
+                                     : "layers that own most at the peak",
+                    color) +
+            layers_text(memory, options.top);
   }
   const std::string plan = plan_rows_text(report.plan);
   if (!plan.empty()) text += "\n" + heading("plan", color) + plan;

@@ -45,7 +45,7 @@ TEST_CASE("without words every option has its default") {
   CHECK(command.run.batch == defaults.batch);
   CHECK(command.run.warmup == 2);
   CHECK(command.run.command_line == std::vector<std::string>{"sbp-profile"});
-  CHECK(command.top == 20);
+  CHECK(command.top == 10);
   CHECK_FALSE(command.print_plan);
   CHECK(command.output.text_on_stdout());
   CHECK_FALSE(train({}).run.steps.has_value());

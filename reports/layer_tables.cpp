@@ -1,0 +1,78 @@
+#include "reports/layer_tables.h"
+
+#include <algorithm>
+#include <functional>
+#include <vector>
+
+#include "reports/format.h"
+#include "reports/table.h"
+#include "reports/text.h"
+#include "sbp/base/error.h"
+
+namespace sbp::reports {
+namespace {
+
+using profiler::LayerMemory;
+
+Table table_of_layers(std::string first, std::string last) {
+  using Align = Table::Align;
+  return Table({{std::move(first)},
+                {"kind"},
+                {"saved logical", Align::right},
+                {"distinct", Align::right},
+                {"marginal", Align::right},
+                {std::move(last), Align::right}});
+}
+
+void add(Table& table, const std::string& name, const std::string& kind,
+         const profiler::SavedBytes& saved, std::int64_t peak_bytes) {
+  table.add({name, kind, bytes_text(saved.logical_bytes), bytes_text(saved.distinct_bytes),
+             bytes_text(saved.marginal_bytes), bytes_text(peak_bytes)});
+}
+
+bool is_below(const std::string& name, const std::string& parent) {
+  return name.size() > parent.size() && name.starts_with(parent) && name[parent.size()] == '.';
+}
+
+}  // namespace
+
+std::string blocks_text(const profiler::MemoryProfile& memory) {
+  std::vector<LayerMemory> units;
+  for (const LayerMemory& layer : memory.layers) {
+    if (!units.empty() && units.back().kind == "block" && is_below(layer.name, units.back().name)) {
+      units.back().own_peak_bytes += layer.own_peak_bytes;
+    } else if (layer.kind != "module" || layer.own_peak_bytes != 0) {
+      units.push_back(layer);
+    }
+  }
+  Table table = table_of_layers("block or layer", "at the peak");
+  std::int64_t peak_bytes = 0;
+  for (const LayerMemory& unit : units) {
+    add(table, unit.name.empty() ? "outside every layer" : unit.name, unit.kind, unit.saved,
+        unit.own_peak_bytes);
+    peak_bytes += unit.own_peak_bytes;
+  }
+  add(table, "total", "", memory.saved, peak_bytes);
+  return table.text();
+}
+
+std::string layers_text(const profiler::MemoryProfile& memory, std::int64_t top) {
+  std::vector<LayerMemory> shown = memory.layers;
+  if (top > 0) {
+    std::ranges::stable_sort(shown, std::greater{}, &LayerMemory::own_peak_bytes);
+    shown.resize(std::min(shown.size(), static_cast<std::size_t>(top)));
+  }
+  Table table = table_of_layers("layer", "owned at the peak");
+  for (const LayerMemory& layer : shown) {
+    add(table, layer.name, layer.kind, layer.saved, layer.own_peak_bytes);
+  }
+  std::string text = table.text();
+  const std::int64_t more = std::ssize(memory.layers) - std::ssize(shown);
+  if (more > 0) {
+    text += concat("  and ", more, more == 1 ? " layer" : " layers",
+                   " more, each owning as little or less; --top 0 shows all\n");
+  }
+  return text;
+}
+
+}  // namespace sbp::reports
