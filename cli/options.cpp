@@ -122,7 +122,8 @@ std::variant<ProfileCommand, Answer> parse_profile(const std::vector<std::string
                 {"start", "before_backward", "end"});
   parser.flag({"--print-plan", "", "print what would be dropped where, and run nothing"},
               command.print_plan);
-  parser.integer({"--top", "N", "layers listed by themselves, largest at the peak first; 0: all"}, command.top, kCount);
+  parser.integer({"--top", "N", "layers listed by themselves, largest at the peak first; 0: all"},
+                 command.top, kCount);
   add_output_options(parser, command.output);
   add_list_option(parser, command.list);
   if (auto answer = parser.parse(arguments)) return Answer{*answer};

@@ -38,7 +38,7 @@ struct TrainCommand {
 struct ReportCommand {
   std::vector<std::string> files;  // "-": standard input
   bool diff = false;
-  std::int64_t top = 20;
+  std::int64_t top = 10;
 };
 
 // --help and --version: a text to print instead of a command to run.

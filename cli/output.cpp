@@ -60,6 +60,8 @@ class Removal {
   std::string path_;
 };
 
+constexpr std::size_t kLargestFile = std::size_t{1} << 30;
+
 // Zero, or the error.
 int write_all(int descriptor, std::string_view content) {
   while (!content.empty()) {
@@ -78,6 +80,11 @@ int rename_to(const std::string& from, const std::string& to, bool replace) {
   // Some file systems know no flags; the check at the start has to do there.
   if (errno != EINVAL || replace) return errno;
   return ::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
+}
+
+// A new file of this process alone: what lies there already is somebody else's.
+int open_temporary(const std::string& path) {
+  return ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
 }
 
 std::string folder_of(const std::string& path) {
@@ -102,9 +109,13 @@ OutputFile::OutputFile(std::string path, bool force)
     if (!in_place_ && !force_) {
       throw UsageError(concat("cannot write '", path_, "': it exists; --force replaces it"));
     }
-    // Behind a link the file itself is replaced, and the link stays.
-    target_ = std::filesystem::canonical(target_).string();
-    folder_ = folder_of(target_);
+    if (!in_place_) {
+      // Behind a link the file itself is replaced, and the link stays.
+      target_ = std::filesystem::canonical(target_).string();
+      folder_ = folder_of(target_);
+    }
+  } else if (errno == ENOENT && ::lstat(target_.c_str(), &status) == 0) {
+    throw UsageError(concat("cannot write '", path_, "': it is a link to nowhere; remove it"));
   } else if (errno != ENOENT || path_.ends_with('/')) {
     fail_to_write(path_, errno == ENOENT ? EISDIR : errno);
   }
@@ -113,9 +124,9 @@ OutputFile::OutputFile(std::string path, bool force)
     return;
   }
   const std::string temporary = temporary_path();
+  const Descriptor probe(open_temporary(temporary));
+  if (probe.number() < 0) fail_to_write(errno == EEXIST ? temporary : path_, errno);
   const Removal removal(temporary);
-  const Descriptor probe(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-  if (probe.number() < 0) fail_to_write(path_, errno);
 }
 
 std::string OutputFile::temporary_path() const {
@@ -133,8 +144,8 @@ void OutputFile::write(std::string_view content) const {
 
 void OutputFile::write_aside(std::string_view content) const {
   const std::string temporary = temporary_path();
-  Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (file.number() < 0) fail_to_write(path_, errno);
+  Descriptor file(open_temporary(temporary));
+  if (file.number() < 0) fail_to_write(errno == EEXIST ? temporary : path_, errno);
   Removal removal(temporary);
   if (const int error = write_all(file.number(), content)) fail_to_write(path_, error);
   if (::fsync(file.number()) != 0) fail_to_write(path_, errno);
@@ -168,6 +179,9 @@ std::string read_file(const std::string& path) {
     if (size < 0) throw Error(concat("cannot read '", path, "': ", reason(errno)));
     if (size == 0) return content;
     content.append(buffer.data(), static_cast<std::size_t>(size));
+    if (content.size() > kLargestFile) {
+      throw Error(concat("cannot read '", path, "': it is larger than any report (1 GiB)"));
+    }
   }
 }
 

@@ -90,8 +90,9 @@ std::string Parser::Library::unknown_option() const {
   }
   const std::string name = word.substr(0, word.find('='));
   const std::string guess = nearest(name, known);
-  return concat("unknown option '", name, "'",
-                guess.empty() ? "" : concat("; did you mean '", guess, "'?"), " See --help");
+  return concat(
+      "unknown option '", name, "'",
+      guess.empty() ? "; see --help" : concat("; did you mean '", guess, "'? See --help"));
 }
 
 Parser::Parser(std::string program, const std::string& purpose, const std::string& examples)

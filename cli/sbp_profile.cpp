@@ -49,5 +49,6 @@ ExitCode profile(const std::vector<std::string>& arguments) {
 }  // namespace sbp::cli
 
 int main(int argc, char** argv) {
+  sbp::cli::wait_without_spinning(argv);
   return sbp::cli::run_command("sbp-profile", argc, argv, sbp::cli::profile);
 }

@@ -39,5 +39,6 @@ ExitCode train(const std::vector<std::string>& arguments) {
 }  // namespace sbp::cli
 
 int main(int argc, char** argv) {
+  sbp::cli::wait_without_spinning(argv);
   return sbp::cli::run_command("sbp-train", argc, argv, sbp::cli::train);
 }

@@ -122,6 +122,9 @@ InterruptGuard::InterruptGuard(bool quiet) {
   interrupt_requested.store(false);
   tell_of_interrupt.store(!quiet && is_terminal(STDERR_FILENO));
   struct sigaction action {};
+  // Started in the background of a script: an interrupt is meant for somebody else.
+  if (::sigaction(SIGINT, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) return;
+  action = {};
   action.sa_handler = note_interrupt;
   sigemptyset(&action.sa_mask);
   // One use: the second Ctrl-C meets the default action. Restart: reads and writes go on.
@@ -130,6 +133,8 @@ InterruptGuard::InterruptGuard(bool quiet) {
 }
 
 InterruptGuard::~InterruptGuard() {
+  struct sigaction action {};
+  if (::sigaction(SIGINT, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) return;
   std::signal(SIGINT, SIG_DFL);
 }
 

@@ -87,7 +87,8 @@ MemoryProfile analyse(const Trace& trace, const LedgerOptions& options) {
   Problems problems;
   if (dropped != 0) problems.note(-1, dropped, " records were dropped: the peak is a lower bound");
 
-  const Lifetimes lifetimes = read_lifetimes(records, layers.size(), problems);
+  Lifetimes lifetimes = read_lifetimes(records, layers.size(), problems);
+  lifetimes.older_records = static_cast<std::size_t>(std::max<std::int64_t>(0, trace.older_blocks));
   const std::vector<Owner> owners = owners_of(records, lifetimes, layers.size());
   Replay replayed =
       replay(records, lifetimes, owners, layers.size(), trace.live_at_end_bytes, options, problems);

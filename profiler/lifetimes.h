@@ -44,7 +44,8 @@ struct Lifetimes {
   std::vector<std::uint32_t> block_of_record;  // of allocate and matched free; else kNoBlock
   std::vector<Overwritten> overwritten;        // by record
   ScopeHistory scopes;
-  std::vector<Save> held;  // by autograd when the forward ended
+  std::vector<Save> held;         // by autograd when the forward ended
+  std::size_t older_records = 0;  // the first so many are of blocks that lived before the trace
   std::int64_t allocate_events = 0;
   std::int64_t free_events = 0;
   std::int64_t unmatched_frees = 0;

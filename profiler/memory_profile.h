@@ -61,7 +61,8 @@ struct PhaseMemory {
   Phase phase = Phase::setup;
   std::int64_t peak_bytes = 0;
   std::int64_t live_at_end_bytes = 0;
-  std::int64_t allocated_bytes = 0;  // sum over all blocks born in the phase
+  // Of blocks born in the phase; those older than the trace are in live and peak bytes only.
+  std::int64_t allocated_bytes = 0;
   std::int64_t allocate_events = 0;
 
   bool operator==(const PhaseMemory&) const = default;

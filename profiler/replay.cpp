@@ -114,8 +114,10 @@ class Replayer {
       end_overwritten();
       totals_.add(owners_[block], bytes);
       moments_.add(totals_.live_bytes, index_, phase_, owners_[block].born_in);
-      ++allocate_events_;
-      allocated_bytes_ += bytes;
+      if (index_ >= lifetimes_.older_records) {
+        ++allocate_events_;
+        allocated_bytes_ += bytes;
+      }
       phase_peak_bytes_ = std::max(phase_peak_bytes_, totals_.live_bytes);
     } else {
       totals_.add(owners_[block], -bytes);

@@ -65,7 +65,8 @@ struct PlanEntry {
 
 struct StrategyOutcome {
   std::string spec;  // resolved
-  // Kept / all rows over the row-wise sites that drop; 1 when nothing is dropped.
+  // Kept / all rows over the row-wise sites that drop: of the traced step in a profile, the mean
+  // over all steps in a training run; 1 when nothing is dropped.
   double effective_keep_ratio = 1.0;
   bool forward_exact = true;  // the forward value is the full model's
 

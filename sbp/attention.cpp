@@ -26,8 +26,9 @@ at::Tensor by_head(const at::Tensor& x) {
 
 // [batch * heads, rows, d] -> [batch, rows, heads * d].
 at::Tensor by_row(const at::Tensor& x, std::int64_t batch) {
-  return x.unflatten(0, {batch, x.size(0) / batch}).transpose(1, 2).reshape(
-      {batch, x.size(1), x.size(2) * (x.size(0) / batch)});
+  return x.unflatten(0, {batch, x.size(0) / batch})
+      .transpose(1, 2)
+      .reshape({batch, x.size(1), x.size(2) * (x.size(0) / batch)});
 }
 
 // q [batch, rows', heads, d]; k, v [batch * heads, rows, d].

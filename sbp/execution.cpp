@@ -60,7 +60,10 @@ void Execution::begin_step(std::uint32_t step, bool training, at::Device device)
 
 std::vector<std::int64_t> Execution::kept_rows() const {
   std::vector<std::int64_t> counts;
-  for (const auto& rows : group_rows_) counts.push_back(rows ? rows->kept.size(0) : 0);
+  for (std::size_t i = 0; i < group_rows_.size(); ++i) {
+    counts.push_back(group_rows_[i] ? group_rows_[i]->kept.size(0)
+                                    : plan_.groups[i].geometry.rows());
+  }
   return counts;
 }
 

@@ -27,7 +27,7 @@ class Execution {
   // plan masks in evaluation. Throws Error when a mask keeps no row at all.
   void begin_step(std::uint32_t step, bool training, at::Device device);
 
-  // Rows that each of the plan's groups keeps in this step (0: plain step).
+  // Rows that each of the plan's groups keeps in this step: all of them in a plain one.
   std::vector<std::int64_t> kept_rows() const;
 
   // x [..., in] -> [..., out].

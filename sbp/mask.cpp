@@ -23,7 +23,9 @@ KeptCells random_mask(std::int64_t cells, double keep_ratio, RandomStream& strea
 
 }  // namespace
 
-std::string_view to_string(MaskKind kind) { return kind == MaskKind::grid ? "grid" : "random"; }
+std::string_view to_string(MaskKind kind) {
+  return kind == MaskKind::grid ? "grid" : "random";
+}
 
 MaskKind parse_mask_kind(std::string_view word) {
   if (word == "grid") return MaskKind::grid;

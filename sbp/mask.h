@@ -22,8 +22,7 @@ std::int64_t grid_stride(double keep_ratio);
 
 // Diagonal grid mask: with stride s, keeps cell (i, j) iff (i + j) % s == start, or, for keep
 // ratios above one half, iff (i + j) % s != start. REQUIRES 0 <= start < grid_stride(keep_ratio).
-KeptCells grid_mask(std::int64_t height, std::int64_t width, double keep_ratio,
-                    std::int64_t start);
+KeptCells grid_mask(std::int64_t height, std::int64_t width, double keep_ratio, std::int64_t start);
 
 // What is asked of a mask source: one mask a group and step, for the whole batch.
 struct MaskRequest {

@@ -1,5 +1,6 @@
 #include "sbp/plan.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "sbp/base/error.h"
@@ -30,6 +31,8 @@ void PlanBuilder::begin(const Spec& spec) {
 }
 
 std::int32_t PlanBuilder::add_group(MaskGroup group) {
+  const auto same = std::ranges::count(plan_.groups, group.name, &MaskGroup::name);
+  if (same > 0) group.name += concat("-", plan_.groups.size() + 1);
   plan_.groups.push_back(std::move(group));
   return static_cast<std::int32_t>(plan_.groups.size()) - 1;
 }
@@ -57,7 +60,9 @@ void PlanBuilder::code(SiteId site, SavedRole role, Spec codec) {
   claim(site, concat("code:", to_string(role))).codes.emplace(role, std::move(codec));
 }
 
-Plan PlanBuilder::finish() && { return std::move(plan_); }
+Plan PlanBuilder::finish() && {
+  return std::move(plan_);
+}
 
 Plan full_plan(const SiteTable& sites) {
   Plan plan;
@@ -70,7 +75,13 @@ Plan resolve(std::string_view text, const SiteTable& sites, std::span<const Stra
   std::vector<SpecSchema> schemas;
   for (const Strategy& strategy : registered) schemas.push_back(strategy.schema);
   PlanBuilder builder(sites);
-  for (const Spec& spec : parse_specs(text, "strategy", schemas)) {
+  const std::vector<Spec> specs = parse_specs(text, "strategy", schemas);
+  for (const Spec& spec : specs) {
+    if (spec.name == "full" && specs.size() > 1) {
+      throw UsageError(concat("strategy '", text,
+                              "' joins 'full', which drops nothing, with others; "
+                              "leave it out"));
+    }
     builder.begin(spec);
     for (const Strategy& strategy : registered) {
       if (strategy.schema.name == spec.name) strategy.claim(spec, builder);

@@ -17,7 +17,13 @@ namespace sbp {
 
 // A tensor that a site saves for its backward.
 enum class SavedRole : std::uint8_t {
-  linear_input, query, key, value, attention_map, nonlinearity_input, norm_input,
+  linear_input,
+  query,
+  key,
+  value,
+  attention_map,
+  nonlinearity_input,
+  norm_input,
 };
 std::string_view to_string(SavedRole role);
 
@@ -47,18 +53,14 @@ struct PlanRow {
 
   // Who claimed: "select", "materialise" or "code:ROLE" -> resolved spec.
   std::map<std::string, std::string> claimed_by;
-
-  bool is_plain() const {
-    return !select && materialise == Materialise::store && codes.empty();
-  }
 };
 
 struct Plan {
-  std::string strategy;  // the resolved specs, joined by '+'
+  std::string strategy;       // the resolved specs, joined by '+'
   std::vector<PlanRow> rows;  // index = SiteId
   std::vector<MaskGroup> groups;
-  bool forward_exact = true;           // the forward value is the full model's
-  bool masks_in_evaluation = false;    // otherwise evaluation takes the plain path
+  bool forward_exact = true;         // the forward value is the full model's
+  bool masks_in_evaluation = false;  // otherwise evaluation takes the plain path
 
   const PlanRow& operator[](SiteId site) const { return rows.at(static_cast<std::size_t>(site)); }
 };
@@ -71,11 +73,11 @@ class PlanBuilder {
 
   // Specs that follow are claimed for `spec`.
   void begin(const Spec& spec);
+  // A name that another group has is made unique.
   std::int32_t add_group(MaskGroup group);
   void select(SiteId site, RowSelection selection);
   void materialise(SiteId site, Materialise how);
   void code(SiteId site, SavedRole role, Spec codec);
-  void forward_is_not_exact() { plan_.forward_exact = false; }
 
   const SiteTable& sites() const { return sites_; }
   Plan finish() &&;

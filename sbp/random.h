@@ -9,7 +9,15 @@
 namespace sbp {
 
 enum class Purpose : std::uint8_t {
-  initialise, mask, dropout, drop_path, rounding, sampling, shuffle, augment, synthetic,
+  initialise,
+  mask,
+  dropout,
+  drop_path,
+  rounding,
+  sampling,
+  shuffle,
+  augment,
+  synthetic,
 };
 
 // What a stream of numbers is for. Streams of different keys are independent.
@@ -29,10 +37,10 @@ class RandomStream {
  public:
   explicit RandomStream(const StreamKey& key);
 
-  std::uint32_t next();                     // uniform over 32 bits
+  std::uint32_t next();                      // uniform over 32 bits
   std::uint64_t below(std::uint64_t bound);  // uniform over [0, bound), unbiased; bound > 0
-  double uniform();                         // [0, 1), 53 bits
-  double normal();                          // standard normal
+  double uniform();                          // [0, 1), 53 bits
+  double normal();                           // standard normal
 
   // Normal values cut at +-2 standard deviations, the way ViT weights are drawn.
   void fill_truncated_normal(std::span<float> values, double standard_deviation);

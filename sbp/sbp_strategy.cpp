@@ -39,9 +39,10 @@ class SbpClaims {
       if (chosen_.at(static_cast<std::size_t>(site.block))) claim(id, site);
     }
     if (!has_site_) {
-      throw UsageError(concat("strategy 'sbp' finds no site to drop rows at: it needs attention or "
-                              "positionwise sites on a grid, and this model has: ",
-                              kinds_of(sites)));
+      throw UsageError(
+          concat("strategy 'sbp' finds no site to drop rows at: it needs attention or "
+                 "positionwise sites on a grid, and this model has: ",
+                 kinds_of(sites)));
     }
   }
 
@@ -68,10 +69,9 @@ class SbpClaims {
                                 .geometry = site.geometry});
     }
     if (!(site.geometry == group_geometry_)) {
-      throw UsageError(concat("strategy 'sbp': site '", site.name, "' has a ",
-                              site.geometry.height, "x", site.geometry.width,
-                              " grid and cannot share the ", group_geometry_.height, "x",
-                              group_geometry_.width, " mask"));
+      throw UsageError(concat("strategy 'sbp': site '", site.name, "' has a ", site.geometry.height,
+                              "x", site.geometry.width, " grid and cannot share the ",
+                              group_geometry_.height, "x", group_geometry_.width, " mask"));
     }
     plan_.select(id, {.group = group_});
   }
@@ -85,10 +85,15 @@ class SbpClaims {
 };
 
 void choose(std::vector<bool>& chosen, std::string_view part, std::string_view whole) {
+  if (part.find_first_not_of("0123456789-") != std::string_view::npos) {
+    throw UsageError(concat("sbp layers '", whole,
+                            "' is none of released, all, a range such as "
+                            "4-11 or a list such as [0;2;4]"));
+  }
   const IntegerRange range = parse_range(part);
   const auto count = static_cast<std::int64_t>(chosen.size());
   if (range.first < 0 || range.last >= count || range.first > range.last) {
-    throw UsageError(concat("layers '", whole, "' names a block outside 0-", count - 1));
+    throw UsageError(concat("sbp layers '", whole, "' names a block outside 0-", count - 1));
   }
   for (std::int64_t i = range.first; i <= range.last; ++i) {
     chosen[static_cast<std::size_t>(i)] = true;
@@ -122,27 +127,43 @@ Strategy full_strategy() {
 
 Strategy sbp_strategy() {
   std::vector<KeySchema> keys = {
-      {.key = "keep", .kind = ValueKind::real, .default_value = "0.5",
+      {.key = "keep",
+       .kind = ValueKind::real,
+       .default_value = "0.5",
        .help = "keep ratio: share of grid rows whose gradient is kept, in (0, 1]",
-       .minimum = 0.0, .maximum = 1.0, .open_minimum = true},
-      {.key = "mask", .kind = ValueKind::word, .default_value = "grid",
-       .help = "how kept rows are chosen each step", .words = {"grid", "random"}},
-      {.key = "attention", .kind = ValueKind::word, .default_value = "query",
+       .minimum = 0.0,
+       .maximum = 1.0,
+       .open_minimum = true},
+      {.key = "mask",
+       .kind = ValueKind::word,
+       .default_value = "grid",
+       .help = "how kept rows are chosen each step",
+       .words = {"grid", "random"}},
+      {.key = "attention",
+       .kind = ValueKind::word,
+       .default_value = "query",
        .help = "query: only kept query rows carry gradient; none: attention is left alone",
        .words = {"query", "none"}},
-      {.key = "proj", .kind = ValueKind::word, .default_value = "kept",
+      {.key = "proj",
+       .kind = ValueKind::word,
+       .default_value = "kept",
        .help = "rows the output projection keeps: kept, or all as released",
        .words = {"kept", "all"}},
-      {.key = "mlp", .kind = ValueKind::word, .default_value = "store",
+      {.key = "mlp",
+       .kind = ValueKind::word,
+       .default_value = "store",
        .help = "store: the MLP keeps kept rows only; off: the MLP is left alone",
        .words = {"store", "off"}},
-      {.key = "layers", .kind = ValueKind::text, .default_value = "released",
+      {.key = "layers",
+       .kind = ValueKind::text,
+       .default_value = "released",
        .help = "blocks that drop: released (the last two thirds), all, 4-11, [0;2;4]"},
   };
-  return {.schema = {.name = "sbp",
-                     .summary = "stochastic backpropagation: gradient of kept rows only, exact forward",
-                     .keys = std::move(keys)},
-          .claim = [](const Spec& spec, PlanBuilder& plan) { SbpClaims(spec, plan).run(); }};
+  return {
+      .schema = {.name = "sbp",
+                 .summary = "stochastic backpropagation: gradient of kept rows only, exact forward",
+                 .keys = std::move(keys)},
+      .claim = [](const Spec& spec, PlanBuilder& plan) { SbpClaims(spec, plan).run(); }};
 }
 
 }  // namespace sbp

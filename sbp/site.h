@@ -11,7 +11,7 @@
 namespace sbp {
 
 enum class SiteKind : std::uint8_t {
-  linear,        // y = x W^T + b
+  linear,  // y = x W^T + b
   conv2d,
   attention,     // softmax(q k^T) v, its output projection being a `linear` site of its own
   positionwise,  // a function of each row alone: LN-MLP of a ViT block
@@ -40,7 +40,7 @@ struct Site {
   std::string name;  // also the layer's name: "blocks.3.mlp.fc1"
   SiteKind kind = SiteKind::linear;
   LayerId layer = kNoLayer;
-  int block = -1;  // index of the residual block it lies in; -1: outside (stem, head)
+  int block = -1;             // index of the residual block it lies in; -1: outside (stem, head)
   RowGeometry geometry = {};  // no cells: rows carry no grid here
 };
 

@@ -31,8 +31,8 @@ class VectorCase {
 
 }  // namespace sbp::tests
 
-#define SBP_SKIP(reason)         \
-  do {                           \
-    ::sbp::tests::skip(reason);  \
-    return;                      \
+#define SBP_SKIP(reason)        \
+  do {                          \
+    ::sbp::tests::skip(reason); \
+    return;                     \
   } while (false)

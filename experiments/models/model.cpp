@@ -15,8 +15,8 @@ namespace {
 // Values are drawn in chunks with a key each, so that they are the same for any thread count.
 constexpr std::int64_t kChunk = 1 << 16;
 
-void fill_truncated_normal(const at::Tensor& values, double standard_deviation,
-                           std::uint64_t seed, std::uint32_t parameter) {
+void fill_truncated_normal(const at::Tensor& values, double standard_deviation, std::uint64_t seed,
+                           std::uint32_t parameter) {
   float* data = values.data_ptr<float>();
   const std::int64_t count = values.numel();
   at::parallel_for(0, (count + kChunk - 1) / kChunk, 1, [&](std::int64_t begin, std::int64_t end) {

@@ -73,8 +73,8 @@ class ParameterMaker {
   at::Tensor add(const std::string& name, LayerId layer, std::vector<std::int64_t> shape,
                  Initial initial);
   // A token or position table: never decays.
-  at::Tensor add_embedding(const std::string& name, LayerId layer,
-                           std::vector<std::int64_t> shape, Initial initial);
+  at::Tensor add_embedding(const std::string& name, LayerId layer, std::vector<std::int64_t> shape,
+                           Initial initial);
 
  private:
   BuildOptions options_;

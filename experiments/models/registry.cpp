@@ -11,8 +11,11 @@ namespace sbp::experiments {
 namespace {
 
 KeySchema count(std::string key, std::int64_t value, std::string help, double minimum = 1) {
-  return {.key = std::move(key), .kind = ValueKind::integer,
-          .default_value = std::to_string(value), .help = std::move(help), .minimum = minimum,
+  return {.key = std::move(key),
+          .kind = ValueKind::integer,
+          .default_value = std::to_string(value),
+          .help = std::move(help),
+          .minimum = minimum,
           .maximum = 1e6};
 }
 
@@ -29,16 +32,22 @@ struct VitSize {
 
 SpecSchema vit_schema(const VitSize& size, std::string summary) {
   std::vector<KeySchema> keys = input_keys(size.image);
-  keys.insert(keys.end(),
-              {count("patch", size.patch, "side of a patch in pixels"),
-               count("dim", size.dim, "width of a token"), count("depth", size.depth, "blocks"),
-               count("heads", size.heads, "attention heads; must divide dim"),
-               {.key = "mlp_ratio", .kind = ValueKind::real, .default_value = "4",
-                .help = "hidden width of the MLP over dim", .minimum = 0.0, .maximum = 64.0,
-                .open_minimum = true},
-               {.key = "attention", .kind = ValueKind::word, .default_value = "eager",
-                .help = "eager saves the attention map; fused is the flash kernel",
-                .words = {"eager", "fused"}}});
+  keys.insert(keys.end(), {count("patch", size.patch, "side of a patch in pixels"),
+                           count("dim", size.dim, "width of a token"),
+                           count("depth", size.depth, "blocks"),
+                           count("heads", size.heads, "attention heads; must divide dim"),
+                           {.key = "mlp_ratio",
+                            .kind = ValueKind::real,
+                            .default_value = "4",
+                            .help = "hidden width of the MLP over dim",
+                            .minimum = 0.0,
+                            .maximum = 64.0,
+                            .open_minimum = true},
+                           {.key = "attention",
+                            .kind = ValueKind::word,
+                            .default_value = "eager",
+                            .help = "eager saves the attention map; fused is the flash kernel",
+                            .words = {"eager", "fused"}}});
   return {std::string(size.name), std::move(summary), std::move(keys)};
 }
 
@@ -57,8 +66,7 @@ std::vector<SpecSchema> make_schemas() {
     schemas.push_back(vit_schema(preset, concat("width ", preset.dim, ", ", preset.depth,
                                                 " blocks, ", preset.heads, " heads")));
   }
-  schemas.push_back(
-      vit_schema({"vit", 0, 16, 192, 12, 3}, "a vision transformer of any size"));
+  schemas.push_back(vit_schema({"vit", 0, 16, 192, 12, 3}, "a vision transformer of any size"));
   std::vector<KeySchema> keys = input_keys(0);
   keys.insert(keys.end(), {count("hidden", 256, "width of the hidden layers"),
                            count("depth", 3, "linear layers, the head included")});
@@ -85,12 +93,13 @@ Spec fit_to_data(const Spec& spec, const ImageGeometry& data) {
   };
   if (differs(wanted.height, data.height) || differs(wanted.width, data.width) ||
       differs(wanted.channels, data.channels)) {
-    throw UsageError(concat("model '", spec.name, "' is for ",
-                            wanted.channels == 0 ? data.channels : wanted.channels, "x",
-                            wanted.height, "x", wanted.width, " images and the data has ",
-                            data.channels, "x", data.height, "x", data.width,
-                            "; give the model another size, as in 'vit:image=", data.height,
-                            ",patch=...'"));
+    throw UsageError(concat(
+        "model '", spec.name, "' is for ", wanted.channels == 0 ? data.channels : wanted.channels,
+        "x", wanted.height == 0 ? data.height : wanted.height, "x",
+        wanted.width == 0 ? data.width : wanted.width, " images and the data has ", data.channels,
+        "x", data.height, "x", data.width,
+        "; leave image and channels to the data, as in "
+        "'vit:patch=...'"));
   }
   if (data.height != data.width) {
     throw UsageError(concat("model '", spec.name, "' takes square images and the data has ",
@@ -110,9 +119,9 @@ Spec fit_to_data(const Spec& spec, const ImageGeometry& data) {
 
 std::unique_ptr<Model> build_model(const Spec& spec, const BuildOptions& options) {
   if (spec.name == "mlp") {
-    return make_mlp({.input = input_of(spec), .hidden = spec.integer("hidden"),
-                     .depth = spec.integer("depth")},
-                    options);
+    return make_mlp(
+        {.input = input_of(spec), .hidden = spec.integer("hidden"), .depth = spec.integer("depth")},
+        options);
   }
   return make_vit({.image = spec.integer("image"),
                    .patch = spec.integer("patch"),

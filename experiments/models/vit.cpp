@@ -50,6 +50,7 @@ class Vit : public Model {
 
  private:
   struct Block {
+    LayerId layer = kNoLayer;
     Affine norm1, qkv, proj, norm2, fc1, fc2;
     SiteId attention = -1, attention_add = -1, mlp = -1, act = -1, mlp_add = -1;
   };
@@ -62,7 +63,8 @@ class Vit : public Model {
   }
 
   Affine make_linear(const std::string& name, int block, std::int64_t in, std::int64_t out) {
-    const SiteId site = sites_.add(name, SiteKind::linear, block, block < 0 ? RowGeometry{} : grid_);
+    const SiteId site =
+        sites_.add(name, SiteKind::linear, block, block < 0 ? RowGeometry{} : grid_);
     const LayerId layer = sites_[site].layer;
     return {site, make_.add(name + ".weight", layer, {out, in}, truncated_normal(kWeightDeviation)),
             make_.add(name + ".bias", layer, {out}, kZeros)};
@@ -91,8 +93,8 @@ class Vit : public Model {
     const std::int64_t dim = options_.dim;
     const auto hidden =
         static_cast<std::int64_t>(std::lround(static_cast<double>(dim) * options_.mlp_ratio));
-    sites_.layers().add(name, "block");
     Block block;
+    block.layer = sites_.layers().add(name, "block");
     block.attention_add = sites_.add(name + ".attn_add", SiteKind::residual, index, grid_);
     block.norm1 = make_norm(name + ".norm1", index);
     block.attention = sites_.add(name + ".attn", SiteKind::attention, index, grid_);
@@ -119,10 +121,10 @@ class Vit : public Model {
   }
 
   at::Tensor forward_block(Execution& run, const Block& block, const at::Tensor& x) {
-    const at::Tensor attended =
-        run.residual(block.attention_add, x, [&](const at::Tensor& rows) {
-          return attention_branch(run, block, rows);
-        });
+    const ScopedLayer scope(block.layer);
+    const at::Tensor attended = run.residual(block.attention_add, x, [&](const at::Tensor& rows) {
+      return attention_branch(run, block, rows);
+    });
     return run.residual(block.mlp_add, attended, [&](const at::Tensor& rows) {
       // Captures what outlives the graph, not this call: recomputing runs it in backward.
       return run.positionwise(block.mlp, rows, [this, &run, &block](const at::Tensor& some) {

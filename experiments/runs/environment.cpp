@@ -3,6 +3,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <ctime>
 #include <fstream>
@@ -33,6 +34,13 @@ std::optional<std::int64_t> kilobytes(const char* path, std::string_view key) {
   const auto text = field(path, key);
   if (!text) return std::nullopt;
   return std::int64_t{1024} * std::strtoll(text->c_str(), nullptr, 10);
+}
+
+// The number that a file holds; nothing for "max" or a file that is not there.
+std::optional<std::int64_t> number_in(const char* path) {
+  std::ifstream file(path);
+  std::int64_t number = 0;
+  return file >> number ? std::optional(number) : std::nullopt;
 }
 
 std::string now_utc() {
@@ -75,10 +83,17 @@ reports::Environment describe_environment() {
 }
 
 std::optional<std::int64_t> available_memory_bytes() {
-  return kilobytes("/proc/meminfo", "MemAvailable");
+  const auto of_machine = kilobytes("/proc/meminfo", "MemAvailable");
+  const auto limit = number_in("/sys/fs/cgroup/memory.max");
+  const auto used = number_in("/sys/fs/cgroup/memory.current");
+  if (!limit || !used) return of_machine;
+  const std::int64_t of_container = std::max<std::int64_t>(0, *limit - *used);
+  return of_machine ? std::min(*of_machine, of_container) : of_container;
 }
 
-std::optional<std::int64_t> resident_bytes() { return kilobytes("/proc/self/status", "VmRSS"); }
+std::optional<std::int64_t> resident_bytes() {
+  return kilobytes("/proc/self/status", "VmRSS");
+}
 
 std::optional<std::int64_t> peak_resident_bytes() {
   return kilobytes("/proc/self/status", "VmHWM");

@@ -11,7 +11,8 @@ namespace sbp::experiments {
 // Everything but `libtorch_version` and `threads`, which the caller knows.
 reports::Environment describe_environment();
 
-// Bytes that can be had without swapping; nothing where the system does not tell.
+// Bytes that can be had without swapping, within a container's limit (cgroup v2); nothing where
+// the system does not tell.
 std::optional<std::int64_t> available_memory_bytes();
 
 // Resident set of this process, and its high-water mark since the last reset.

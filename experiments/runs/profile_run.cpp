@@ -25,7 +25,7 @@ reports::TimeSummary summary_of(std::vector<double> seconds) {
 }
 
 reports::StepTimes times_of(const std::vector<StepDurations>& steps, std::int64_t batch) {
-  const auto column = [&](double StepDurations::* part) {
+  const auto column = [&](double StepDurations::*part) {
     std::vector<double> seconds;
     for (const StepDurations& step : steps) seconds.push_back(step.*part);
     return summary_of(std::move(seconds));
@@ -48,8 +48,7 @@ Batch first_batch(const ResolvedRun& run) {
     throw UsageError(concat("batch '", size, "' is more than the ", source.train->size(),
                             " training images of '", run.options.data, "'"));
   }
-  Loader loader(*source.train, source,
-                {.batch = size, .seed = run.options.seed, .prefetch = 0});
+  Loader loader(*source.train, source, {.batch = size, .seed = run.options.seed, .prefetch = 0});
   loader.start_epoch(0);
   return *loader.next();
 }
@@ -99,7 +98,10 @@ class ProfileRun {
     add_own_configuration(report.header);
     report.model = model_facts(run_, *model);
     report.plan = plan_entries(model->sites(), plan, trainer.kept_rows());
-    report.strategy = strategy_outcome(plan, report.plan);
+    const std::vector<std::int64_t> counts = trainer.kept_rows();
+    const std::vector<double> kept_rows(counts.begin(), counts.end());
+    report.strategy = strategy_outcome(plan, kept_rows);
+    report.header.warnings = mask_warnings(plan, kept_rows);
     report.memory = traced.memory;
     report.tracing_seconds = traced.result.seconds.step;
     if (!meta) report.loss = traced.result.loss;
@@ -127,8 +129,8 @@ class ProfileRun {
     const char* places[] = {"start", "before_backward", "end"};
     header.configuration.emplace_back("warmup", options_.warmup);
     header.configuration.emplace_back("time_steps", options_.time_steps);
-    header.configuration.emplace_back(
-        "zero_grad", std::string(places[static_cast<int>(options_.zero_grad)]));
+    header.configuration.emplace_back("zero_grad",
+                                      std::string(places[static_cast<int>(options_.zero_grad)]));
   }
 
   void add_warnings(reports::ProfileReport& report) const {
@@ -163,7 +165,7 @@ reports::ProfileReport run_profile(const ProfileOptions& options, const Progress
   }
 }
 
-PlanPreview preview_plan(const RunOptions& options) {
+PlanPreview preview_plan(const ProfileOptions& options) {
   const ResolvedRun run = resolve_run(options);
   const std::unique_ptr<Model> model = make_model(run, /*on_meta=*/true);
   const Plan plan = make_plan(run, *model);
@@ -174,12 +176,13 @@ PlanPreview preview_plan(const RunOptions& options) {
     const KeptCells cells = masks.draw({.kind = group.kind,
                                         .keep_ratio = group.keep_ratio,
                                         .geometry = group.geometry,
-                                        .group = static_cast<std::int32_t>(i)});
+                                        .group = static_cast<std::int32_t>(i),
+                                        .step = static_cast<std::uint32_t>(options.warmup)});
     kept_rows.push_back(static_cast<std::int64_t>(split_rows(cells, group.geometry).kept.size()));
   }
   PlanPreview preview;
   preview.plan = plan_entries(model->sites(), plan, kept_rows);
-  preview.strategy = strategy_outcome(plan, preview.plan);
+  preview.strategy = strategy_outcome(plan, {kept_rows.begin(), kept_rows.end()});
   return preview;
 }
 

@@ -17,7 +17,8 @@ struct PlanPreview {
   reports::StrategyOutcome strategy;
 };
 
-// The resolved plan without running or allocating the model (--print-plan).
-PlanPreview preview_plan(const RunOptions& options);
+// The resolved plan, with the masks of the step that a profile would trace, without running or
+// allocating the model (--print-plan).
+PlanPreview preview_plan(const ProfileOptions& options);
 
 }  // namespace sbp::experiments

@@ -33,17 +33,17 @@ struct ProfileOptions : RunOptions {
 };
 
 struct TrainOptions : RunOptions {
-  std::optional<std::int64_t> steps;   // one of steps and epochs; default epochs = 1
+  std::optional<std::int64_t> steps;  // one of steps and epochs; default epochs = 1
   std::optional<std::int64_t> epochs;
   double learning_rate_minimum = 0.0;  // cosine ends here
   std::int64_t warmup_steps = 0;       // linear, from 0
   std::string schedule = "cosine";     // or "constant"
   double label_smoothing = 0.0;
-  std::int64_t evaluate_every = 1;     // epochs; 0: only at the end
+  std::int64_t evaluate_every = 1;                 // epochs; 0: only at the end
   std::optional<std::int64_t> evaluation_samples;  // at most; default all
-  bool flip = false;                   // random horizontal flip of training images
-  std::int64_t crop_padding = 0;       // random crop after padding by so many pixels
-  bool profile_step = true;            // trace one step after training starts
+  bool flip = false;                               // random horizontal flip of training images
+  std::int64_t crop_padding = 0;                   // random crop after padding by so many pixels
+  bool profile_step = true;                        // trace one step after training starts
 };
 
 // How a run tells of its progress; every member may be empty. Called on the run's thread.
@@ -51,7 +51,7 @@ struct Progress {
   // Work so far out of all, with a few words: `done` and `total` count steps.
   std::function<void(std::int64_t done, std::int64_t total, const std::string& what)> step;
   std::function<void(const std::string& line)> line;  // one line an epoch
-  std::function<bool()> interrupted;  // true: finish the step in hand and stop
+  std::function<bool()> interrupted;                  // true: finish the step in hand and stop
 };
 
 }  // namespace sbp::experiments

@@ -26,9 +26,11 @@ void check(const TrainOptions& options, const ResolvedRun& run) {
   if (run.device.kind == DeviceId::Kind::meta) {
     throw UsageError("device 'meta' computes nothing to train with; use sbp-profile for a dry run");
   }
-  if (options.steps && options.epochs) throw UsageError("give one of --steps and --epochs, not both");
+  if (options.steps && options.epochs)
+    throw UsageError("give one of --steps and --epochs, not both");
   for (const auto& length : {options.steps, options.epochs}) {
-    if (length && *length < 1) throw UsageError(concat("training length '", *length, "' is below 1"));
+    if (length && *length < 1)
+      throw UsageError(concat("training length '", *length, "' is below 1"));
   }
   if (options.schedule != "cosine" && options.schedule != "constant") {
     throw UsageError(concat("unknown schedule '", options.schedule, "'; use cosine or constant"));
@@ -40,8 +42,8 @@ void check(const TrainOptions& options, const ResolvedRun& run) {
     throw UsageError("warm-up steps, crop padding and evaluation interval cannot be negative");
   }
   if (!(options.learning_rate_minimum >= 0.0)) {
-    throw UsageError(concat("minimum learning rate '", options.learning_rate_minimum,
-                            "' is negative"));
+    throw UsageError(
+        concat("minimum learning rate '", options.learning_rate_minimum, "' is negative"));
   }
 }
 
@@ -53,7 +55,9 @@ class TrainRun {
         run_(run),
         data_(open_data(run.data, run.geometry, run.options.seed)),
         loader_(*data_.train, data_,
-                {.batch = run.options.batch, .seed = run.options.seed, .flip = options.flip,
+                {.batch = run.options.batch,
+                 .seed = run.options.seed,
+                 .flip = options.flip,
                  .crop_padding = options.crop_padding}),
         model_(make_model(run)),
         plan_(make_plan(run, *model_)),
@@ -64,16 +68,14 @@ class TrainRun {
     steps_per_epoch_ = loader_.batches_per_epoch();
     if (steps_per_epoch_ < 1) {
       throw UsageError(concat("batch '", run.options.batch, "' is more than the ",
-                              data_.train->size(), " training images of '", run.options.data,
-                              "'"));
+                              data_.train->size(), " training images of '", run.options.data, "'"));
     }
-    schedule_ = {.kind = options.schedule == "cosine" ? Schedule::Kind::cosine
-                                                      : Schedule::Kind::constant,
-                 .peak = optimizer_->learning_rate(),
-                 .minimum = options.learning_rate_minimum,
-                 .warmup_steps = options.warmup_steps,
-                 .total_steps = options.steps.value_or(options.epochs.value_or(1) *
-                                                       steps_per_epoch_)};
+    schedule_ = {
+        .kind = options.schedule == "cosine" ? Schedule::Kind::cosine : Schedule::Kind::constant,
+        .peak = optimizer_->learning_rate(),
+        .minimum = options.learning_rate_minimum,
+        .warmup_steps = options.warmup_steps,
+        .total_steps = options.steps.value_or(options.epochs.value_or(1) * steps_per_epoch_)};
     if (schedule_.warmup_steps > schedule_.total_steps) {
       throw UsageError(concat("warm-up steps '", schedule_.warmup_steps, "' is more than the ",
                               schedule_.total_steps, " steps of training"));
@@ -85,7 +87,8 @@ class TrainRun {
     report_.header = make_header(run_, plan_);
     add_own_configuration();
     report_.model = model_facts(run_, *model_);
-    kept_rows_.resize(plan_.groups.size());
+    reported_kept_rows_ = trainer_.kept_rows();
+    kept_row_sums_.resize(plan_.groups.size());
     for (std::int64_t epoch = 0; report_.steps < schedule_.total_steps && !report_.interrupted;
          ++epoch) {
       train_epoch(epoch);
@@ -97,8 +100,8 @@ class TrainRun {
         report_.final_evaluation = evaluate();
       }
     }
-    report_.plan = plan_entries(model_->sites(), plan_, kept_rows_);
-    report_.strategy = strategy_outcome(plan_, report_.plan);
+    report_.plan = plan_entries(model_->sites(), plan_, reported_kept_rows_);
+    add_strategy_outcome();
     report_.seconds = seconds_since(start);
     return std::move(report_);
   }
@@ -129,7 +132,6 @@ class TrainRun {
     result.seconds = seconds_since(start);
     result.data_wait_seconds = loader_.wait_seconds();
     result.samples_per_second = static_cast<double>(samples) / result.seconds;
-    kept_rows_ = trainer_.kept_rows();  // before evaluation makes every row count
     const bool is_due = options_.evaluate_every > 0 && result.epoch % options_.evaluate_every == 0;
     if (is_due && !report_.interrupted) result.evaluation = evaluate();
     tell(result);
@@ -144,9 +146,11 @@ class TrainRun {
           traced_step(trainer_, *model_, *optimizer_, run_.device, batch, step, rate);
       report_.memory = summarise(traced.memory);
       loss = traced.result.loss;
+      reported_kept_rows_ = trainer_.kept_rows();
     } else {
       loss = trainer_.step(batch, step, rate).loss;
     }
+    count_kept_rows();
     if (!std::isfinite(loss)) {
       throw Error(concat("training diverged: the loss of step ", step + 1, " is ", loss,
                          "; use a lower learning rate than ", optimizer_->learning_rate()));
@@ -159,11 +163,29 @@ class TrainRun {
     return loss;
   }
 
+  void count_kept_rows() {
+    const std::vector<std::int64_t> kept = trainer_.kept_rows();
+    for (std::size_t i = 0; i < kept.size(); ++i) kept_row_sums_[i] += static_cast<double>(kept[i]);
+    if (!report_.memory) reported_kept_rows_ = kept;
+  }
+
+  void add_strategy_outcome() {
+    std::vector<double> means(reported_kept_rows_.begin(), reported_kept_rows_.end());
+    for (std::size_t i = 0; i < means.size() && report_.steps > 0; ++i) {
+      means[i] = kept_row_sums_[i] / static_cast<double>(report_.steps);
+    }
+    report_.strategy = strategy_outcome(plan_, means);
+    report_.header.warnings = mask_warnings(plan_, means);
+  }
+
   std::optional<reports::Evaluation> evaluate() {
     Loader loader(*data_.test, data_,
-                  {.batch = std::max<std::int64_t>(run_.options.batch, 64), .shuffle = false,
-                   .drop_last = false, .limit = options_.evaluation_samples});
-    const reports::Evaluation evaluation = trainer_.evaluate(loader, [this] { return interrupted(); });
+                  {.batch = run_.options.batch,
+                   .shuffle = false,
+                   .drop_last = false,
+                   .limit = options_.evaluation_samples});
+    const reports::Evaluation evaluation =
+        trainer_.evaluate(loader, [this] { return interrupted(); });
     if (report_.interrupted) return std::nullopt;
     return evaluation;
   }
@@ -210,7 +232,8 @@ class TrainRun {
   Trainer trainer_;
   Schedule schedule_;
   std::int64_t steps_per_epoch_ = 0;
-  std::vector<std::int64_t> kept_rows_;  // of the last training step
+  std::vector<std::int64_t> reported_kept_rows_;  // of the traced step, or else of the last one
+  std::vector<double> kept_row_sums_;             // over all steps, by mask group
   reports::TrainReport report_;
 };
 

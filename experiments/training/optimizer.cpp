@@ -8,9 +8,20 @@
 namespace sbp::experiments {
 namespace {
 
-KeySchema rate(std::string key, std::string value, std::string help, double maximum = 1e6) {
-  return {.key = std::move(key), .kind = ValueKind::real, .default_value = std::move(value),
-          .help = std::move(help), .minimum = 0.0, .maximum = maximum};
+KeySchema rate(std::string key, std::string value, std::string help) {
+  return {.key = std::move(key),
+          .kind = ValueKind::real,
+          .default_value = std::move(value),
+          .help = std::move(help),
+          .minimum = 0.0,
+          .maximum = 1e6};
+}
+
+KeySchema decay(std::string key, std::string value, std::string help) {
+  KeySchema schema = rate(std::move(key), std::move(value), std::move(help));
+  schema.maximum = 1.0;
+  schema.open_maximum = true;
+  return schema;
 }
 
 // Parameters in two groups: those that decay and those that do not.
@@ -46,8 +57,8 @@ class LibTorchOptimizer : public Optimizer {
 
   void zero_grad() override { engine_.zero_grad(/*set_to_none=*/true); }
 
-  void for_each_state(const std::function<void(const at::Tensor&, const Parameter&)>& visit)
-      const override {
+  void for_each_state(
+      const std::function<void(const at::Tensor&, const Parameter&)>& visit) const override {
     for (const Parameter& parameter : parameters_) {
       const auto found = engine_.state().find(parameter.value.unsafeGetTensorImpl());
       if (found == engine_.state().end()) continue;
@@ -69,8 +80,7 @@ std::unique_ptr<Optimizer> make_sgd(const Spec& spec, const std::vector<Paramete
   torch::optim::SGDOptions options(spec.real("lr"));
   options.momentum(spec.real("momentum")).weight_decay(spec.real("weight_decay"));
   using State = torch::optim::SGDParamState;
-  return std::make_unique<
-      LibTorchOptimizer<torch::optim::SGD, torch::optim::SGDOptions, State>>(
+  return std::make_unique<LibTorchOptimizer<torch::optim::SGD, torch::optim::SGDOptions, State>>(
       options, parameters, [](const State& state, const std::function<void(at::Tensor)>& visit) {
         visit(state.momentum_buffer());
       });
@@ -97,8 +107,8 @@ const std::vector<SpecSchema>& optimizer_schemas() {
       {"adamw",
        "AdamW, decoupled weight decay on matrices and kernels only",
        {rate("lr", "0.001", "learning rate (peak of the schedule)"),
-        rate("beta1", "0.9", "decay of the first moment", 1.0),
-        rate("beta2", "0.999", "decay of the second moment", 1.0),
+        decay("beta1", "0.9", "decay of the first moment"),
+        decay("beta2", "0.999", "decay of the second moment"),
         rate("eps", "1e-8", "added to the denominator"),
         rate("weight_decay", "0.05", "decoupled weight decay")}},
       {"sgd",

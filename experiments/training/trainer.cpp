@@ -79,9 +79,9 @@ StepResult Trainer::step(const Batch& batch, std::int64_t step, double learning_
   Stopwatch whole, part;
   StepResult result;
   if (options_.zero_grad == ZeroGrad::start) optimizer_.zero_grad();
-  const at::Tensor images = to_tensor(
-      batch.images, {batch.size, input.channels, input.height, input.width}, at::kFloat,
-      options_.device);
+  const at::Tensor images =
+      to_tensor(batch.images, {batch.size, input.channels, input.height, input.width}, at::kFloat,
+                options_.device);
   const at::Tensor labels = to_tensor(batch.labels, {batch.size}, at::kLong, options_.device);
   if (hooks.batch_ready) hooks.batch_ready(images, labels);
   execution_.begin_step(static_cast<std::uint32_t>(step), true, options_.device);
@@ -105,8 +105,8 @@ StepResult Trainer::step(const Batch& batch, std::int64_t step, double learning_
   result.seconds.optimizer = part.lap();
   if (hooks.updated) hooks.updated();
   if (options_.zero_grad == ZeroGrad::end) optimizer_.zero_grad();
-  result.loss = options_.device.is_meta() ? std::numeric_limits<double>::quiet_NaN()
-                                          : loss.item<double>();
+  result.loss =
+      options_.device.is_meta() ? std::numeric_limits<double>::quiet_NaN() : loss.item<double>();
   result.seconds.step = whole.lap();
   return result;
 }
@@ -118,9 +118,9 @@ reports::Evaluation Trainer::evaluate(Loader& loader, const std::function<bool()
   loader.start_epoch(0);
   while (std::optional<Batch> batch = loader.next()) {
     if (interrupted && interrupted()) break;
-    const at::Tensor images = to_tensor(
-        batch->images, {batch->size, input.channels, input.height, input.width}, at::kFloat,
-        options_.device);
+    const at::Tensor images =
+        to_tensor(batch->images, {batch->size, input.channels, input.height, input.width},
+                  at::kFloat, options_.device);
     const at::Tensor labels = to_tensor(batch->labels, {batch->size}, at::kLong, options_.device);
     execution_.begin_step(0, false, options_.device);
     const at::Tensor logits = model_.forward(execution_, images).contiguous();

@@ -39,6 +39,7 @@ class Tracer::Session final : public ScopeObserver {
   Session(const TracerOptions& options, const LayerTable& layers)
       : recording_(traceable(options.device), options.buffer_records), layers_(layers) {
     start_recording(recording_);
+    older_blocks_ = std::ssize(recording_.buffer.records());
     set_scope_observer(this);
   }
 
@@ -57,6 +58,7 @@ class Tracer::Session final : public ScopeObserver {
     const auto records = recording_.buffer.records();
     trace.records.assign(records.begin(), records.end());
     trace.layers = layers_.layers();
+    trace.older_blocks = older_blocks_;
     trace.dropped_records = recording_.buffer.dropped();
     trace.live_at_end_bytes = live_at_end_bytes_;
     mark_convolution_layers(trace.records, trace.layers);
@@ -78,6 +80,7 @@ class Tracer::Session final : public ScopeObserver {
   }
 
   Recording recording_;
+  std::int64_t older_blocks_ = 0;
   const LayerTable& layers_;
   std::int64_t live_at_end_bytes_ = 0;
   bool running_ = true;

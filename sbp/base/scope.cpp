@@ -44,8 +44,12 @@ void set_scope_observer(ScopeObserver* observer) noexcept {
   active_observer.store(observer, std::memory_order_release);
 }
 
-LayerId current_layer() noexcept { return open_layer; }
-SaveLabel current_save_label() noexcept { return save_label; }
+LayerId current_layer() noexcept {
+  return open_layer;
+}
+SaveLabel current_save_label() noexcept {
+  return save_label;
+}
 
 ScopedLayer::ScopedLayer(LayerId layer) noexcept : layer_(layer), outer_(open_layer) {
   open_layer = layer;
@@ -65,6 +69,8 @@ ScopedSaveLabel::ScopedSaveLabel(SaveLabel label) noexcept : outer_(save_label) 
   save_label = label;
 }
 
-ScopedSaveLabel::~ScopedSaveLabel() { save_label = outer_; }
+ScopedSaveLabel::~ScopedSaveLabel() {
+  save_label = outer_;
+}
 
 }  // namespace sbp

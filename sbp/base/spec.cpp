@@ -39,7 +39,8 @@ std::string describe_limits(const KeySchema& schema) {
   const std::string least = shortest(schema.minimum);
   const std::string most = shortest(schema.maximum);
   if (below && above) {
-    return concat(" in ", schema.open_minimum ? "(" : "[", least, ", ", most, "]");
+    return concat(" in ", schema.open_minimum ? "(" : "[", least, ", ", most,
+                  schema.open_maximum ? ")" : "]");
   }
   if (below) return concat(schema.open_minimum ? " above " : " of at least ", least);
   return above ? concat(" of at most ", most) : "";
@@ -47,6 +48,7 @@ std::string describe_limits(const KeySchema& schema) {
 
 bool within_limits(double number, const KeySchema& schema) {
   if (schema.open_minimum ? number <= schema.minimum : number < schema.minimum) return false;
+  if (schema.open_maximum && number >= schema.maximum) return false;
   return number <= schema.maximum;
 }
 

@@ -31,6 +31,7 @@ struct KeySchema {
   double minimum = -1e300;
   double maximum = 1e300;
   bool open_minimum = false;  // `minimum` itself is not allowed
+  bool open_maximum = false;
 };
 
 // One registered name.

@@ -16,9 +16,9 @@
 #include <vector>
 
 #include "experiments/data/loader.h"
+#include "experiments/models/model.h"
 #include "experiments/runs/run_setup.h"
 #include "experiments/runs/traced_step.h"
-#include "experiments/models/model.h"
 #include "profiler/torch/tracer.h"
 #include "sbp/random.h"
 
@@ -119,7 +119,7 @@ double nanoseconds_a_record() {
 // Steps of both in turn, so that what else the machine does falls on both.
 void print_parts(Subject& full, Subject& dropping, int steps) {
   const auto print = [&](const char* name, const std::vector<StepDurations>& durations) {
-    const auto column = [&](double StepDurations::* part) {
+    const auto column = [&](double StepDurations::*part) {
       std::vector<double> values;
       for (const StepDurations& seconds : durations) values.push_back(seconds.*part);
       return 1e3 * median(values);
@@ -141,8 +141,10 @@ int run(int pairs) {
   Subject full("full"), dropping("sbp:keep=0.5");
   print_parts(full, dropping, pairs);
   const auto plain = [&] { return full.step().step; };
-  compare("sbp:keep=0.5 / full", pairs, [&] { return dropping.step().step; }, plain);
-  compare("traced / untraced", pairs, [&] { return full.traced().result.seconds.step; }, plain);
+  compare(
+      "sbp:keep=0.5 / full", pairs, [&] { return dropping.step().step; }, plain);
+  compare(
+      "traced / untraced", pairs, [&] { return full.traced().result.seconds.step; }, plain);
   compare("control: untraced / untraced", pairs, plain, plain);
 
   const profiler::LedgerCheck ledger = full.traced().memory.ledger;

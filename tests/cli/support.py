@@ -83,6 +83,7 @@ class CommandTest(unittest.TestCase):
         if isinstance(report, (str, bytes)):
             report = json.loads(report, parse_constant=refuse)
         self.assertEqual(report["kind"], kind)
+        jsonschema.Draft7Validator.check_schema(schema(kind))
         jsonschema.Draft7Validator(schema(kind)).validate(report)
         self.assertEqual(nulls_without_reason(report), [])
         return report

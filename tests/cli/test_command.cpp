@@ -63,5 +63,5 @@ TEST_CASE("exceptions of others are one line and code 1") {
   CHECK(other.said == "sbp-x: odd\n");
   const Outcome memory = run([](const auto&) -> ExitCode { throw std::bad_alloc(); });
   CHECK(memory.status == 1);
-  CHECK(memory.said == "sbp-x: out of memory; a smaller --batch needs less\n");
+  CHECK(memory.said == "sbp-x: out of memory; use a smaller batch, model or data set\n");
 }

@@ -27,7 +27,7 @@ TEST_CASE("error: join and concat") {
 
 TEST_CASE("error: nearest by edit distance, empty when too far") {
   CHECK(sbp::nearest("sbp", kNames) == "sbp");
-  CHECK(sbp::nearest("spb", kNames) == "sbp");  // neighbours swapped: one edit
+  CHECK(sbp::nearest("spb", kNames) == "sbp");   // neighbours swapped: one edit
   CHECK(sbp::nearest("sbpp", kNames) == "sbp");  // one letter too many
   CHECK(sbp::nearest("qant", kNames) == "quant");
   CHECK(sbp::nearest("ful", kNames) == "full");

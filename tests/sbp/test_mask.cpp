@@ -4,8 +4,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "sbp/base/error.h"
@@ -25,9 +25,9 @@ TEST_CASE("a grid mask is a diagonal") {
 
 TEST_CASE("grid strides round half to even, as released") {
   CHECK(grid_stride(0.5) == 2);
-  CHECK(grid_stride(0.4) == 2);   // 2.5 -> 2
+  CHECK(grid_stride(0.4) == 2);  // 2.5 -> 2
   CHECK(grid_stride(0.25) == 4);
-  CHECK(grid_stride(0.6) == 2);   // 2.5 -> 2: 0.6 trains at one half
+  CHECK(grid_stride(0.6) == 2);  // 2.5 -> 2: 0.6 trains at one half
   CHECK(grid_stride(0.75) == 4);
   CHECK(grid_stride(1e-300) == std::int64_t{1} << 31);
 }
@@ -93,8 +93,7 @@ TEST_CASE("grid masks equal the released ones" * doctest::test_suite("vectors"))
     int compared = 0;
     for (const auto& row : table) {
       const auto kept = row.at("keep").get<KeptCells>();
-      CHECK(grid_mask(row.at("h"), row.at("w"), row.at("keep_ratio"), row.at("start")) ==
-            kept);
+      CHECK(grid_mask(row.at("h"), row.at("w"), row.at("keep_ratio"), row.at("start")) == kept);
       ++compared;
     }
     CHECK(compared > 0);

@@ -69,8 +69,9 @@ TEST_CASE("one mask group serves all sites, and the spec is resolved") {
   CHECK(plan.groups[0].keep_ratio == 0.25);
   CHECK(plan.groups[0].kind == MaskKind::random);
   CHECK(plan.groups[0].geometry == kGrid);
-  CHECK(plan.strategy == "sbp:keep=0.25,mask=random,attention=query,proj=kept,mlp=store,"
-                         "layers=released");
+  CHECK(plan.strategy ==
+        "sbp:keep=0.25,mask=random,attention=query,proj=kept,mlp=store,"
+        "layers=released");
   CHECK(plan.forward_exact);
   CHECK_FALSE(plan.masks_in_evaluation);
 }
@@ -91,7 +92,9 @@ TEST_CASE("strategies on different layers compose; on one site they collide") {
   const SiteTable sites = three_blocks();
   const Plan plan =
       resolve("sbp:keep=0.5,layers=1+sbp:keep=0.25,layers=2,mlp=off", sites, registered());
-  CHECK(plan.groups.size() == 2);
+  REQUIRE(plan.groups.size() == 2);
+  CHECK(plan.groups[0].name == "all");
+  CHECK(plan.groups[1].name == "all-2");
   CHECK(plan[sites.find("blocks.1.mlp")].select->group == 0);
   CHECK(plan[sites.find("blocks.2.attn")].select->group == 1);
   const std::string message = error_of("sbp:keep=0.5+sbp:keep=0.25,layers=2", sites);
@@ -102,9 +105,14 @@ TEST_CASE("strategies on different layers compose; on one site they collide") {
 
 TEST_CASE("what cannot be meant is said in one sentence") {
   const SiteTable sites = three_blocks();
-  CHECK(error_of("sbp:layers=1-5", sites) == "layers '1-5' names a block outside 0-2");
+  CHECK(error_of("sbp:layers=1-5", sites) == "sbp layers '1-5' names a block outside 0-2");
+  CHECK(error_of("sbp:layers=releasd", sites) ==
+        "sbp layers 'releasd' is none of released, all, a range such as 4-11 or a list such as "
+        "[0;2;4]");
   CHECK(error_of("sbp:attention=none,mlp=off", sites) ==
         "strategy 'sbp:attention=none,mlp=off' drops nothing; use 'full'");
+  CHECK(error_of("sbp+full", sites) ==
+        "strategy 'sbp+full' joins 'full', which drops nothing, with others; leave it out");
   CHECK(error_of("sbp:keep=0", sites).find("'0'") != std::string::npos);
   CHECK(error_of("sbp:keep=1.5", sites).find("'1.5'") != std::string::npos);
   SiteTable no_grid;

@@ -1,9 +1,8 @@
 // The main of torch_tests: one thread, so that sums come in one order, and the tracer's hooks in
 // place before the first tensor.
 #define DOCTEST_CONFIG_IMPLEMENT
-#include <doctest/doctest.h>
-
 #include <ATen/Parallel.h>
+#include <doctest/doctest.h>
 
 #include "profiler/torch/tracer.h"
 

@@ -1,11 +1,12 @@
 #include "tests/torch/experiments/measured_step.h"
 
-#include <doctest/doctest.h>
-
 #include <algorithm>
 
 #include "experiments/runs/profile_run.h"
 #include "sbp/base/error.h"
+
+// Last: see there.
+#include "tests/torch/doctest.h"
 
 namespace sbp::tests {
 

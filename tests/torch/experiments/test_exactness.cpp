@@ -1,9 +1,7 @@
 // What must be equal, bit for bit or to rounding.
-#include <doctest/doctest.h>
-
 #include <ATen/ops/cross_entropy_loss.h>
-#include <ATen/ops/randn.h>
 #include <ATen/ops/randint.h>
+#include <ATen/ops/randn.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -12,6 +10,9 @@
 #include "experiments/strategies.h"
 #include "sbp/execution.h"
 #include "tests/torch/experiments/measured_step.h"
+
+// Last: see there.
+#include "tests/torch/doctest.h"
 
 namespace sbp::experiments {
 namespace {
@@ -22,10 +23,14 @@ struct Pass {
 };
 
 Pass run_pass(const std::string& strategy, bool fused, at::ScalarType dtype, bool training = true) {
-  const auto model =
-      make_vit({.image = 32, .patch = 4, .dim = 24, .depth = 3, .heads = 3, .classes = 10,
-                .fused_attention = fused},
-               {.dtype = dtype, .seed = 3});
+  const auto model = make_vit({.image = 32,
+                               .patch = 4,
+                               .dim = 24,
+                               .depth = 3,
+                               .heads = 3,
+                               .classes = 10,
+                               .fused_attention = fused},
+                              {.dtype = dtype, .seed = 3});
   const Plan plan = resolve(strategy, model->sites(), strategies());
   KeyedMaskSource masks(9);
   Execution run(model->sites(), plan, masks);
@@ -79,6 +84,9 @@ TEST_CASE("evaluation takes the plain path, bit for bit") {
   const Pass full = run_pass("full", false, at::kFloat);
   const Pass evaluated = run_pass("sbp:keep=0.25,layers=all", false, at::kFloat, false);
   CHECK(full.logits.equal(evaluated.logits));
+  for (std::size_t i = 0; i < full.gradients.size(); ++i) {
+    CHECK(full.gradients[i].equal(evaluated.gradients[i]));
+  }
 }
 
 TEST_CASE("training with keep 1 gives the losses of full, and a seed repeats itself") {

@@ -1,6 +1,4 @@
 // ViT outputs, losses and every gradient against the released code's numbers.
-#include <doctest/doctest.h>
-
 #include <ATen/ops/cross_entropy_loss.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -13,6 +11,9 @@
 #include "sbp/execution.h"
 #include "tests/skip.h"
 #include "tests/torch/experiments/golden.h"
+
+// Last: see there.
+#include "tests/torch/doctest.h"
 
 namespace sbp::experiments {
 namespace {
@@ -87,9 +88,13 @@ Errors run_case(const GoldenCase& golden, bool fused) {
   const TensorMap tensors = golden.tensors();
   const auto& o = golden.options();
   const at::ScalarType dtype = golden.is_fp64() ? at::kDouble : at::kFloat;
-  const auto model = make_vit({.image = o.at("image_size"), .patch = o.at("patch_size"),
-                               .dim = o.at("dim"), .depth = o.at("depth"), .heads = o.at("heads"),
-                               .mlp_ratio = o.at("mlp_ratio"), .classes = o.at("classes"),
+  const auto model = make_vit({.image = o.at("image_size"),
+                               .patch = o.at("patch_size"),
+                               .dim = o.at("dim"),
+                               .depth = o.at("depth"),
+                               .heads = o.at("heads"),
+                               .mlp_ratio = o.at("mlp_ratio"),
+                               .classes = o.at("classes"),
                                .fused_attention = fused},
                               {.dtype = dtype});
   for (const Parameter& parameter : model->parameters()) {

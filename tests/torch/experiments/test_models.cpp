@@ -1,8 +1,9 @@
-#include <doctest/doctest.h>
-
 #include "experiments/models/registry.h"
 #include "experiments/runs/catalogue.h"
 #include "sbp/base/error.h"
+
+// Last: see there.
+#include "tests/torch/doctest.h"
 
 namespace sbp::experiments {
 namespace {
@@ -55,8 +56,8 @@ TEST_CASE("only matrices and kernels decay") {
   const auto model = build_model(fitted("vit:patch=4,dim=24,depth=1,heads=3", {3, 32, 32, 10}),
                                  {.device = at::kMeta});
   for (const Parameter& parameter : model->parameters()) {
-    const bool is_matrix = parameter.name.ends_with("weight") &&
-                           parameter.name.find("norm") == std::string::npos;
+    const bool is_matrix =
+        parameter.name.ends_with("weight") && parameter.name.find("norm") == std::string::npos;
     CAPTURE(parameter.name);
     CHECK(parameter.decays == is_matrix);
   }
@@ -75,8 +76,8 @@ TEST_CASE("sizes that do not go together are said") {
         "model 'vit': patch '7' does not divide image '30'; use a divisor of the image size");
   CHECK(message("vit:patch=4,dim=10,heads=3", {3, 32, 32, 10}) ==
         "model 'vit': heads '3' does not divide dim '10'; use a divisor of dim");
-  CHECK(message("vit_tiny_patch16_224", {3, 32, 32, 10}).find("3x224x224 images and the data has 3x32x32") !=
-        std::string::npos);
+  CHECK(message("vit_tiny_patch16_224", {3, 32, 32, 10})
+            .find("3x224x224 images and the data has 3x32x32") != std::string::npos);
   CHECK(message("vit:patch=4,classes=3", {3, 32, 32, 10}).find("classes '3'") != std::string::npos);
 }
 

@@ -1,10 +1,11 @@
-#include <doctest/doctest.h>
-
 #include <ATen/ops/full.h>
 
 #include "experiments/runs/catalogue.h"
 #include "experiments/training/optimizer.h"
 #include "experiments/training/schedule.h"
+
+// Last: see there.
+#include "tests/torch/doctest.h"
 
 namespace sbp::experiments {
 namespace {

@@ -1,8 +1,10 @@
 // Saved bytes of each ViT block against closed formulas, on CPU and on Meta.
-#include <doctest/doctest.h>
-
+#include "experiments/runs/profile_run.h"
 #include "sbp/base/error.h"
 #include "tests/torch/experiments/measured_step.h"
+
+// Last: see there.
+#include "tests/torch/doctest.h"
 
 namespace sbp::tests {
 namespace {
@@ -12,15 +14,15 @@ constexpr std::int64_t kFloat = 4, kIndex = 8;
 
 // Elements of a block, a sample: units are [rows, width].
 struct Units {
-  std::int64_t all = 0;   // of all N rows
-  std::int64_t kept = 0;  // of the k kept rows
+  std::int64_t all = 0;         // of all N rows
+  std::int64_t kept = 0;        // of the k kept rows
   std::int64_t row_floats = 0;  // map or row sums of the attention, and norm statistics
   std::int64_t index_bytes = 0;
 };
 
 std::int64_t bytes(const Units& units, std::int64_t kept) {
-  return kFloat * kBatch * (units.all * kTokens * kWidth + units.kept * kept * kWidth +
-                            units.row_floats) +
+  return kFloat * kBatch *
+             (units.all * kTokens * kWidth + units.kept * kept * kWidth + units.row_floats) +
          units.index_bytes;
 }
 
@@ -66,11 +68,12 @@ std::int64_t kept_of(const reports::ProfileReport& report) {
 TEST_CASE("saved bytes of a block equal the closed formula, CPU and Meta") {
   for (const std::string device : {"cpu", "meta"}) {
     for (const bool fused : {false, true}) {
-      for (const std::string strategy :
-           {"full", "sbp:keep=0.5", "sbp:keep=0.25", "sbp:keep=0.75,mask=random",
-            "sbp:keep=0.5,proj=all"}) {
-        const auto report = measure({.strategy = strategy, .device = device,
-                                     .attention = fused ? "fused" : "eager", .batch = kBatch});
+      for (const std::string strategy : {"full", "sbp:keep=0.5", "sbp:keep=0.25",
+                                         "sbp:keep=0.75,mask=random", "sbp:keep=0.5,proj=all"}) {
+        const auto report = measure({.strategy = strategy,
+                                     .device = device,
+                                     .attention = fused ? "fused" : "eager",
+                                     .batch = kBatch});
         const std::int64_t k = kept_of(report);
         CAPTURE(device);
         CAPTURE(fused);
@@ -88,13 +91,16 @@ TEST_CASE("attention alone and MLP alone drop their own part") {
   const std::int64_t k = kept_of(attention_only);
   // LN1, qkv-in, k, v and the whole MLP for all rows; q and proj-in for kept ones.
   check_blocks(attention_only,
-               {.all = 4 + 10, .kept = 2, .row_floats = kHeads * k * kTokens + 4 * kTokens,
+               {.all = 4 + 10,
+                .kept = 2,
+                .row_floats = kHeads * k * kTokens + 4 * kTokens,
                 .index_bytes = kIndex * k},
                false, k);
   const auto mlp_only = measure({.strategy = "sbp:keep=0.5,attention=none", .batch = kBatch});
   const std::int64_t j = kept_of(mlp_only);
   check_blocks(mlp_only,
-               {.all = 6, .kept = 10,
+               {.all = 6,
+                .kept = 10,
                 .row_floats = kHeads * kTokens * kTokens + 2 * kTokens + 2 * j,
                 .index_bytes = kIndex * j},
                false, j);
@@ -132,6 +138,55 @@ TEST_CASE("the books of a step balance and know nearly every byte") {
       CHECK(rows == memory.peak.bytes);
     }
   }
+}
+
+TEST_CASE("what a dropping block passes on without saving it is temporary, not unknown") {
+  for (const std::string attention : {"eager", "fused"}) {
+    const auto memory = measure({.strategy = "sbp:keep=0.1,layers=all",
+                                 .device = "meta",
+                                 .attention = attention,
+                                 .batch = 32})
+                            .memory;
+    const auto unknown = memory.categories_at_peak[static_cast<int>(profiler::Category::unknown)];
+    CHECK(100 * unknown < memory.peak.bytes);
+  }
+}
+
+std::int64_t at_peak(const reports::ProfileReport& report, profiler::Category category) {
+  return report.memory.categories_at_peak[static_cast<std::size_t>(category)];
+}
+
+TEST_CASE("older gradients and newborn state are known") {
+  experiments::ProfileOptions options;
+  options.model = "mlp:image=16,channels=3,classes=10,hidden=256";
+  options.device = "meta";
+  options.batch = 1;
+  options.time_steps = 0;
+  options.warmup = 0;
+  // The peak is in the update: parameters, gradients, both moments, and temporaries.
+  const auto first = experiments::run_profile(options);
+  const std::int64_t parameters = first.model.parameter_bytes;
+  CHECK(first.memory.peak.phase == Phase::optimizer_step);
+  CHECK(at_peak(first, profiler::Category::parameter) == parameters);
+  CHECK(at_peak(first, profiler::Category::gradient) == parameters);
+  CHECK(at_peak(first, profiler::Category::optimizer_state) > 0);
+  CHECK(100 * at_peak(first, profiler::Category::unknown) < first.memory.peak.bytes);
+  // Gradients of the last step live through the forward.
+  options.warmup = 2;
+  options.zero_grad = experiments::ZeroGrad::before_backward;
+  options.optimizer = "sgd";
+  options.batch = 4096;  // the forward's activations outweigh the update
+  const auto later = experiments::run_profile(options);
+  for (const auto& phase : later.memory.phases) {
+    if (phase.phase == Phase::setup) CHECK(phase.live_at_end_bytes >= 2 * parameters);
+  }
+  std::int64_t old_gradients = 0;
+  for (const auto& cell : later.memory.cells_at_peak) {
+    if (cell.category == profiler::Category::gradient && cell.phase == Phase::setup) {
+      old_gradients += cell.bytes;
+    }
+  }
+  CHECK((later.memory.peak.phase == Phase::backward || old_gradients == parameters));
 }
 
 TEST_CASE("a bigger batch saves in proportion") {

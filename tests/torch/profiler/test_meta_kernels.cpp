@@ -21,7 +21,6 @@
 #include <ATen/ops/relu.h>
 #include <ATen/ops/roll.h>
 #include <ATen/ops/where.h>
-#include <doctest/doctest.h>
 
 #include <array>
 #include <optional>
@@ -31,6 +30,9 @@
 
 #include "sbp/base/error.h"
 #include "tests/torch/profiler/traced.h"
+
+// Last: see there.
+#include "tests/torch/doctest.h"
 
 namespace sbp::profiler::test {
 namespace {

@@ -13,7 +13,6 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/zeros.h>
-#include <doctest/doctest.h>
 
 #include <string>
 #include <unordered_map>
@@ -22,6 +21,9 @@
 #include "profiler/ledger.h"
 #include "sbp/base/error.h"
 #include "tests/torch/profiler/traced.h"
+
+// Last: see there.
+#include "tests/torch/doctest.h"
 
 namespace sbp::profiler::test {
 namespace {

@@ -9,7 +9,6 @@
 #include <ATen/ops/sum.h>
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
-#include <doctest/doctest.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -23,6 +22,9 @@
 #include "profiler/ledger.h"
 #include "sbp/base/error.h"
 #include "tests/torch/profiler/traced.h"
+
+// Last: see there.
+#include "tests/torch/doctest.h"
 
 namespace sbp::profiler::test {
 namespace {

@@ -1,5 +1,3 @@
-#include <doctest/doctest.h>
-
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/randn.h>
@@ -8,6 +6,9 @@
 
 #include "sbp/recompute.h"
 #include "sbp/row_ops.h"
+
+// Last: see there.
+#include "tests/torch/doctest.h"
 
 namespace sbp {
 namespace {

@@ -1,8 +1,6 @@
 // The seam holds what later strategies need: one ViT block under
 // `sbp(query) + quant + nonlin + recompute`, to the byte against the closed formula, on CPU and on
 // Meta. The two codecs below are this test's own.
-#include <doctest/doctest.h>
-
 #include <ATen/ops/cat.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/empty.h>
@@ -16,6 +14,9 @@
 #include "profiler/ledger.h"
 #include "profiler/torch/tracer.h"
 #include "sbp/execution.h"
+
+// Last: see there.
+#include "tests/torch/doctest.h"
 
 namespace sbp {
 namespace {
@@ -109,9 +110,9 @@ Result run_block(const Options& options, at::Device device) {
       {.device = device, .seed = 2});
   const Plan plan = plan_of(model->sites(), options);
   KeyedMaskSource masks(4);
-  Execution run(model->sites(), plan, masks,
-                {{"four_bits", std::make_shared<FourBits>()},
-                 {"two_bits", std::make_shared<TwoBits>()}});
+  Execution run(
+      model->sites(), plan, masks,
+      {{"four_bits", std::make_shared<FourBits>()}, {"two_bits", std::make_shared<TwoBits>()}});
   const DeviceId id{device.is_meta() ? DeviceId::Kind::meta : DeviceId::Kind::cpu};
   const at::Tensor images = at::empty({kBatch, 3, 32, 32}, at::dtype(at::kFloat).device(device));
   const at::Tensor labels = at::zeros({kBatch}, at::dtype(at::kLong).device(device));
@@ -145,25 +146,26 @@ Result run_block(const Options& options, at::Device device) {
 constexpr std::int64_t coded(std::int64_t rows, std::int64_t width) {
   return kBatch * (rows * width / 2 + 8 * rows);
 }
-constexpr std::int64_t floats(std::int64_t count) { return 4 * kBatch * count; }
+constexpr std::int64_t floats(std::int64_t count) {
+  return 4 * kBatch * count;
+}
 
 TEST_CASE("keep, quant, nonlin and recompute compose to the byte") {
   const std::int64_t k = 33, n = kTokens, d = kWidth;  // half of 64 cells and the class token
   const std::int64_t index = 8 * k;
   // LN1 in, q (kept), k, v, the map of kept rows, LN1 statistics; qkv and proj inputs coded.
-  const std::int64_t attention = floats(n * d + k * d + 2 * n * d + kHeads * k * n + 2 * n) +
-                                 coded(n, d) + coded(k, d);
+  const std::int64_t attention =
+      floats(n * d + k * d + 2 * n * d + kHeads * k * n + 2 * n) + coded(n, d) + coded(k, d);
   // LN2 in and statistics, fc1 and fc2 inputs coded, the GELU derivative in 2 bits.
-  const std::int64_t mlp = floats(k * d + 2 * k) + coded(k, d) + coded(k, 4 * d) +
-                           kBatch * k * 4 * d / 4;
+  const std::int64_t mlp =
+      floats(k * d + 2 * k) + coded(k, d) + coded(k, 4 * d) + kBatch * k * 4 * d / 4;
   for (const at::Device device : {at::Device(at::kCPU), at::Device(at::kMeta)}) {
-    const Result stored =
-        run_block({.drop = true, .quantise = true, .code_gelu = true}, device);
+    const Result stored = run_block({.drop = true, .quantise = true, .code_gelu = true}, device);
     CHECK(stored.balanced);
     CHECK(stored.block.distinct_bytes == attention + mlp + index);
     CHECK(stored.block.index_bytes == index + 8 * kBatch * (n + 3 * k));  // scales of 4 linears
-    const Result again = run_block(
-        {.drop = true, .quantise = true, .code_gelu = true, .recompute = true}, device);
+    const Result again =
+        run_block({.drop = true, .quantise = true, .code_gelu = true, .recompute = true}, device);
     CHECK(again.balanced);
     CHECK(again.block.distinct_bytes == attention + floats(k * d) + index);
   }
