@@ -219,7 +219,11 @@ std::string diff_text(const ProfileReport& before, const ProfileReport& after,
           categories_diff(before.memory.categories_at_peak, after.memory.categories_at_peak);
   const std::string phases = phases_diff(before.memory.phases, after.memory.phases);
   if (!phases.empty()) text += "\n" + heading("peaks of the phases", color) + phases;
-  text += "\n" + heading("layers, by the size of the change (saved: distinct bytes)", color) +
+  text += "\n" +
+          heading(
+              "layers, by the size of the change (saved: distinct bytes; "
+              "a parent includes its children)",
+              color) +
           layers_diff(align(before.memory.layers, after.memory.layers), options.top);
   return text;
 }

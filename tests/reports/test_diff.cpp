@@ -54,7 +54,7 @@ peaks of the phases
   forward   2.9 MiB  2.9 MiB     0 B  1.000x
   backward  3.0 MiB  3.0 MiB     0 B  1.000x
 
-layers, by the size of the change (saved: distinct bytes)
+layers, by the size of the change (saved: distinct bytes; a parent includes its children)
   layer          saved before    after    change  owned at the peak before    after  change
   blocks.0.attn       2.9 KiB  5.9 KiB  +3.0 KiB                   2.0 MiB  2.0 MiB     0 B
   head                  512 B      0 B    -512 B                     100 B      0 B  -100 B  only before
