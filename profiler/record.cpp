@@ -6,6 +6,8 @@ std::string_view to_string(Category category) {
   switch (category) {
     case Category::parameter: return "parameter";
     case Category::buffer: return "buffer";
+    case Category::average: return "average";
+    case Category::weight_copy: return "weight_copy";
     case Category::input: return "input";
     case Category::gradient: return "gradient";
     case Category::optimizer_state: return "optimizer_state";

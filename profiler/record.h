@@ -23,6 +23,8 @@ enum class RecordKind : std::uint8_t {
 enum class Category : std::uint8_t {
   parameter,
   buffer,
+  average,      // of a parameter over the run (EMA)
+  weight_copy,  // 16-bit, of a parameter, for one step
   input,
   gradient,
   optimizer_state,
@@ -32,7 +34,7 @@ enum class Category : std::uint8_t {
   temporary,        // died in the scope or node that made it
   unknown,
 };
-inline constexpr int kCategoryCount = 10;
+inline constexpr int kCategoryCount = 12;
 std::string_view to_string(Category category);
 
 // Bits of `detail` in an allocate record.

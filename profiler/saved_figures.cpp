@@ -8,9 +8,9 @@
 namespace sbp::profiler {
 namespace {
 
+// Parameters, what is made of them, buffers and the batch: there without backward, too.
 bool left_out(Category category) {
-  return category == Category::parameter || category == Category::buffer ||
-         category == Category::input;
+  return category <= Category::input;
 }
 
 class Figures {

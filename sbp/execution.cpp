@@ -87,10 +87,10 @@ at::Tensor Execution::linear(SiteId site, const at::Tensor& x, const at::Tensor&
   return at::linear(x, weight, bias);
 }
 
-at::Tensor Execution::conv2d(SiteId site, const at::Tensor& x, const at::Tensor& weight,
-                             const at::Tensor& bias, std::int64_t stride) {
+at::Tensor Execution::conv2d(SiteId site, const at::Tensor& x, const Convolution& convolution) {
   const ScopedLayer scope(sites_[site].layer);
-  return at::conv2d(x, weight, bias, stride);
+  const auto& [weight, bias, stride, padding, groups] = convolution;
+  return at::conv2d(x, weight, bias, stride, padding, /*dilation=*/1, groups);
 }
 
 at::Tensor Execution::layer_norm(SiteId site, const at::Tensor& x, const at::Tensor& weight,

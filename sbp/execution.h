@@ -16,6 +16,15 @@
 
 namespace sbp {
 
+// y = w * x + b over [batch, channels, height, width]; `bias` may be undefined.
+struct Convolution {
+  at::Tensor weight;  // [out, in / groups, height, width]
+  at::Tensor bias;    // [out]
+  std::int64_t stride = 1;
+  std::int64_t padding = 0;
+  std::int64_t groups = 1;
+};
+
 // One plan over many steps. Each call opens the site's layer scope. Not thread-safe.
 class Execution {
  public:
@@ -34,8 +43,7 @@ class Execution {
   at::Tensor linear(SiteId site, const at::Tensor& x, const at::Tensor& weight,
                     const at::Tensor& bias);
   // x [batch, channels, height, width].
-  at::Tensor conv2d(SiteId site, const at::Tensor& x, const at::Tensor& weight,
-                    const at::Tensor& bias, std::int64_t stride);
+  at::Tensor conv2d(SiteId site, const at::Tensor& x, const Convolution& convolution);
   // Over the last dimension.
   at::Tensor layer_norm(SiteId site, const at::Tensor& x, const at::Tensor& weight,
                         const at::Tensor& bias, double epsilon);

@@ -14,6 +14,8 @@ namespace sbp::experiments {
 struct Batch {
   std::vector<float> images;
   std::vector<std::int64_t> labels;
+  std::vector<float> targets;       // [size, classes], where images are mixed; else empty
+  std::int64_t target_classes = 0;  // above 0: `targets` is what to learn, not `labels`
   std::int64_t size = 0;
 };
 

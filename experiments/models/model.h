@@ -23,6 +23,13 @@ struct Parameter {
   bool decays = true;  // weight decay applies: matrices and kernels, not biases, norms, positions
 };
 
+// What a model keeps beside its parameters and a checkpoint must hold too: running statistics.
+struct Buffer {
+  std::string name;  // timm's: "bn1.running_mean"
+  at::Tensor value;
+  LayerId layer = kNoLayer;
+};
+
 struct BuildOptions {
   at::Device device = at::kCPU;  // on Meta nothing is allocated or filled
   at::ScalarType dtype = at::kFloat;
@@ -41,6 +48,7 @@ class Model {
   const SiteTable& sites() const { return sites_; }
   SiteTable& sites() { return sites_; }
   const std::vector<Parameter>& parameters() const { return parameters_; }
+  const std::vector<Buffer>& buffers() const { return buffers_; }
   const ImageGeometry& input() const { return input_; }
 
  protected:
@@ -48,6 +56,7 @@ class Model {
 
   SiteTable sites_;
   std::vector<Parameter> parameters_;
+  std::vector<Buffer> buffers_;
   ImageGeometry input_;
 };
 

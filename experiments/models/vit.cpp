@@ -113,7 +113,7 @@ class Vit : public Model {
   at::Tensor embed(Execution& run, const at::Tensor& images) {
     const ScopedLayer scope(embed_layer_);
     const at::Tensor patches =
-        run.conv2d(patch_.site, images, patch_.weight, patch_.bias, options_.patch)
+        run.conv2d(patch_.site, images, {patch_.weight, patch_.bias, options_.patch})
             .flatten(2)
             .transpose(1, 2);
     const at::Tensor token = class_token_.expand({images.size(0), 1, options_.dim});

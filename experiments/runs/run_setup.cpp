@@ -173,6 +173,9 @@ reports::ModelFacts model_facts(const ResolvedRun& run, const Model& model) {
     facts.parameter_count += parameter.value.numel();
     facts.parameter_bytes += static_cast<std::int64_t>(parameter.value.nbytes());
   }
+  for (const Buffer& buffer : model.buffers()) {
+    facts.buffer_bytes += static_cast<std::int64_t>(buffer.value.nbytes());
+  }
   return facts;
 }
 

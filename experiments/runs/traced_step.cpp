@@ -30,6 +30,9 @@ TracedStep traced_step(Trainer& trainer, const Model& model, const Optimizer& op
   for (const Parameter& parameter : model.parameters()) {
     tracer.tag(parameter.value, Category::parameter, parameter.layer);
   }
+  for (const Buffer& buffer : model.buffers()) {
+    tracer.tag(buffer.value, Category::buffer, buffer.layer);
+  }
   tag_gradients(tracer, model);
   tag_state(tracer, optimizer);
   StepHooks hooks;

@@ -154,8 +154,8 @@ TEST_CASE("words outside their lists are problems") {
   CHECK(check_of(TraceBuilder().add({.kind = RecordKind::phase, .detail = 5})).first_problem ==
         "record 0 announces the unknown phase '5'");
   CHECK(check_of(TraceBuilder().allocate(1, 8).add(
-                     {.address = 1, .kind = RecordKind::tag, .detail = 10}))
-            .first_problem == "a tag carries the unknown category '10'");
+                     {.address = 1, .kind = RecordKind::tag, .detail = kCategoryCount}))
+            .first_problem == "a tag carries the unknown category '12'");
   CHECK(check_of(TraceBuilder().allocate(1, 8).add(
                      {.address = 1, .node = 1, .kind = RecordKind::save, .detail = 3}))
             .first_problem == "a save carries the unknown label '3'");

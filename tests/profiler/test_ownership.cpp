@@ -39,6 +39,8 @@ TraceBuilder in_backward() {
 TEST_CASE("categories have the words of the reports") {
   CHECK(to_string(Category::parameter) == "parameter");
   CHECK(to_string(Category::buffer) == "buffer");
+  CHECK(to_string(Category::average) == "average");
+  CHECK(to_string(Category::weight_copy) == "weight_copy");
   CHECK(to_string(Category::input) == "input");
   CHECK(to_string(Category::gradient) == "gradient");
   CHECK(to_string(Category::optimizer_state) == "optimizer_state");
