@@ -21,6 +21,7 @@ void add_run_options(Parser& parser, experiments::RunOptions& run) {
   parser.text({"--device", "DEVICE", "cpu, or meta (computes nothing, sizes only)"}, run.device);
   parser.choice({"--precision", "WORD", "fp32; bf16 and fp16 are not in this version"},
                 run.precision, {"fp32", "bf16", "fp16"});
+  parser.options_file({"--config", "FILE", "take options from a JSON file; those given here win"});
 }
 
 void add_output_options(Parser& parser, OutputOptions& output) {
@@ -84,6 +85,7 @@ void add_training_options(Parser& parser, experiments::TrainOptions& run) {
   parser.group("Training");
   parser.integer({"--steps", "N", "stop after so many steps"}, run.steps, kPositive);
   parser.integer({"--epochs", "N", "stop after so many epochs; default 1"}, run.epochs, kPositive);
+  parser.alternatives({"--steps", "--epochs"});
   parser.choice({"--schedule", "WORD", "of the learning rate: cosine or constant"}, run.schedule,
                 {"cosine", "constant"});
   parser.integer({"--warmup-steps", "N", "steps of linear warm-up from 0"}, run.warmup_steps,
@@ -147,10 +149,6 @@ std::variant<TrainCommand, Answer> parse_train(const std::vector<std::string>& a
   add_list_option(parser, command.list);
   if (auto answer = parser.parse(arguments)) return Answer{*answer};
 
-  if (command.run.steps && command.run.epochs) {
-    throw UsageError(concat("--steps is '", *command.run.steps, "' and --epochs is '",
-                            *command.run.epochs, "'; give one of the two"));
-  }
   command.run.profile_step = !no_profile_step;
   command.run.command_line = command_line("sbp-train", arguments);
   return command;

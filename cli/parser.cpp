@@ -6,8 +6,10 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <map>
 #include <utility>
 
+#include "experiments/recipes/option_file.h"
 #include "sbp/base/error.h"
 #include "sbp/base/version.h"
 
@@ -64,23 +66,36 @@ class Parser::Library {
  public:
   Library(const std::string& purpose, const std::string& program) : app(purpose + "\n", program) {}
 
-  // Adds an option whose value `take` checks and keeps.
-  CLI::Option* add(const OptionHelp& help, const std::string& description,
-                   const std::function<void(const std::string&)>& take) {
-    CLI::Option* option = app.add_option_function<std::string>(help.names, take, description);
+  using Take = std::function<void(const std::string&)>;
+
+  // Adds an option whose value `take` checks and keeps, once the whole line is read.
+  CLI::Option* add(const OptionHelp& help, const std::string& description, const Take& take) {
+    const std::string name = shown_name(help.names);
+    takers[name] = take;
+    CLI::Option* option = app.add_option_function<std::string>(
+        help.names, [this, name](const std::string& value) { typed.emplace_back(name, value); },
+        description);
     return option->type_name(help.value)->group(heading);
   }
 
-  std::string unknown_option() const;
+  std::string unknown_option(const std::string& word) const;
+  void take_file(const std::string& path);
+  void take_typed();
 
   CLI::App app;
   std::string heading = "Options";
+  std::map<std::string, Take> takers;                      // long name -> what keeps its value
+  std::vector<std::pair<std::string, std::string>> typed;  // long name, value
+  std::vector<std::vector<std::string>> alternatives;
+  std::string file_option;  // long name; empty: there is none
+
+ private:
+  const std::vector<std::string>* alternatives_of(const std::string& name) const;
+  bool is_typed(const std::string& name) const;
 };
 
-// The sentence about the first word that no option or place takes.
-std::string Parser::Library::unknown_option() const {
-  const std::vector<std::string> rest = app.remaining();
-  const std::string word = rest.empty() ? std::string() : rest.front();
+// The sentence about a word that no option or place takes.
+std::string Parser::Library::unknown_option(const std::string& word) const {
   if (!word.starts_with('-')) {
     return concat("unexpected word '", word, "'; options begin with --, see --help");
   }
@@ -93,6 +108,59 @@ std::string Parser::Library::unknown_option() const {
   return concat(
       "unknown option '", name, "'",
       guess.empty() ? "; see --help" : concat("; did you mean '", guess, "'? See --help"));
+}
+
+const std::vector<std::string>* Parser::Library::alternatives_of(const std::string& name) const {
+  const auto found = std::ranges::find_if(alternatives, [&](const auto& names) {
+    return std::ranges::find(names, name) != names.end();
+  });
+  return found == alternatives.end() ? nullptr : &*found;
+}
+
+bool Parser::Library::is_typed(const std::string& name) const {
+  return std::ranges::any_of(typed, [&](const auto& pair) { return pair.first == name; });
+}
+
+void Parser::Library::take_file(const std::string& path) {
+  std::map<const void*, std::string> chosen;  // by group of alternatives
+  for (const auto& [key, value] : experiments::read_option_file(path).options) {
+    const std::string name = "--" + key;
+    if (name == file_option) {
+      throw UsageError(concat("config '", path, "' names another config; only one is read"));
+    }
+    const auto taker = takers.find(name);
+    if (taker == takers.end()) {
+      throw UsageError(concat("config '", path, "': ", unknown_option(name)));
+    }
+    if (const auto* names = alternatives_of(name)) {
+      if (std::ranges::any_of(*names, [&](const auto& other) { return is_typed(other); })) continue;
+      const auto [other, is_first] = chosen.emplace(names, name);
+      if (!is_first) {
+        throw UsageError(concat("config '", path, "' has both ", other->second, " and ", name,
+                                "; give one of the two"));
+      }
+    }
+    try {
+      taker->second(value);
+    } catch (const UsageError& error) {
+      throw UsageError(concat("config '", path, "': ", error.what()));
+    }
+  }
+}
+
+void Parser::Library::take_typed() {
+  std::map<const void*, std::pair<std::string, std::string>> chosen;
+  for (const auto& [name, value] : typed) {
+    if (const auto* names = alternatives_of(name)) {
+      const auto [other, is_first] = chosen.emplace(names, std::pair(name, value));
+      if (!is_first) {
+        const auto& [other_name, other_value] = other->second;
+        throw UsageError(concat(other_name, " is '", other_value, "' and ", name, " is '", value,
+                                "'; give one of the two"));
+      }
+    }
+    takers.at(name)(value);
+  }
 }
 
 Parser::Parser(std::string program, const std::string& purpose, const std::string& examples)
@@ -170,7 +238,28 @@ void Parser::real(const OptionHelp& help, double& target, RealRange range) {
 }
 
 void Parser::flag(const OptionHelp& help, bool& target) {
-  library_->app.add_flag(help.names, target, help.description)->group(library_->heading);
+  const std::string name = shown_name(help.names);
+  library_->takers[name] = [help, &target](const std::string& value) {
+    if (value != "true" && value != "false") refuse(help, value, "true or false");
+    target = value == "true";
+  };
+  library_->app
+      .add_flag_function(
+          help.names,
+          [this, name](std::int64_t count) {
+            library_->typed.emplace_back(name, count > 0 ? "true" : "false");
+          },
+          help.description)
+      ->group(library_->heading);
+}
+
+void Parser::options_file(const OptionHelp& help) {
+  library_->file_option = shown_name(help.names);
+  library_->add(help, help.description, [](const std::string&) {});
+}
+
+void Parser::alternatives(std::vector<std::string> names) {
+  library_->alternatives.push_back(std::move(names));
 }
 
 void Parser::files(const OptionHelp& help, std::vector<std::string>& target) {
@@ -195,7 +284,13 @@ std::optional<std::string> Parser::parse(std::vector<std::string> arguments) {
   } catch (const CLI::ParseError& error) {
     throw UsageError(concat(error.what(), "; see --help"));
   }
-  if (app.remaining_size() > 0) throw UsageError(library_->unknown_option());
+  if (app.remaining_size() > 0) {
+    throw UsageError(library_->unknown_option(app.remaining().front()));
+  }
+  for (const auto& [name, value] : library_->typed) {
+    if (name == library_->file_option) library_->take_file(value);
+  }
+  library_->take_typed();
   return std::nullopt;
 }
 

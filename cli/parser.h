@@ -48,6 +48,12 @@ class Parser {
   void real(const OptionHelp& help, double& target, RealRange range);
   void flag(const OptionHelp& help, bool& target);
   void files(const OptionHelp& help, std::vector<std::string>& target);
+  // A file of options (see experiments/recipes/option_file.h). What stands on the command line wins
+  // over what stands in the file.
+  void options_file(const OptionHelp& help);
+  // Of these options (long names, with dashes) one at most may be given. One on the command line
+  // takes the place of another in the file.
+  void alternatives(std::vector<std::string> names);
 
   // The text of --help or --version if one was asked for. Throws UsageError.
   std::optional<std::string> parse(std::vector<std::string> arguments);

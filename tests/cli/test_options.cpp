@@ -2,6 +2,7 @@
 
 #include "cli/options.h"
 #include "sbp/base/error.h"
+#include "tests/experiments/scratch_folder.h"
 
 using namespace sbp;
 using namespace sbp::cli;
@@ -216,4 +217,50 @@ TEST_CASE("files of sbp-report") {
   CHECK(command.top == 3);
   CHECK(std::get<ReportCommand>(parse_report_command({"-"})).files ==
         std::vector<std::string>{"-"});
+}
+
+TEST_CASE("a config gives options, and the command line wins") {
+  const tests::ScratchFolder folder;
+  const std::string path = folder.write("run.json", R"({"about": "a run", "options":
+      {"model": "mlp:hidden=3", "batch": 64, "flip": true, "epochs": 300, "seed": 5,
+       "label-smoothing": 0.1, "minimum-learning-rate": 1e-6}})");
+  const TrainCommand all = train({"--config", path});
+  CHECK(all.run.model == "mlp:hidden=3");
+  CHECK(all.run.batch == 64);
+  CHECK(all.run.flip);
+  CHECK(all.run.epochs == 300);
+  CHECK(all.run.label_smoothing == 0.1);
+  CHECK(all.run.learning_rate_minimum == 1e-6);
+
+  // Whatever the order on the line.
+  const TrainCommand some = train({"--batch=8", "--config", path, "--flip=false", "--steps", "7"});
+  CHECK(some.run.batch == 8);
+  CHECK_FALSE(some.run.flip);
+  CHECK(some.run.steps == 7);
+  CHECK_FALSE(some.run.epochs.has_value());
+  CHECK(some.run.seed == 5);
+  CHECK(some.run.command_line.size() == 7);
+}
+
+TEST_CASE("what is wrong in a config is said with its name") {
+  const tests::ScratchFolder folder;
+  const auto complaint_of = [&](const std::string& options) {
+    const std::string path = folder.write("c.json", "{\"options\": " + options + "}");
+    const std::string sentence = train_complaint({"--config", path});
+    const std::string begin = "config '" + path + "'";
+    CHECK(sentence.starts_with(begin));
+    return sentence.substr(std::min(begin.size(), sentence.size()));
+  };
+  CHECK(complaint_of(R"({"modle": "mlp"})") ==
+        ": unknown option '--modle'; did you mean '--model'? See --help");
+  CHECK(complaint_of(R"({"batch": 0})") ==
+        ": --batch is '0'; it must be a whole number from 1 to 1000000");
+  CHECK(complaint_of(R"({"flip": 3})") == ": --flip is '3'; it must be true or false");
+  CHECK(complaint_of(R"({"config": "other.json"})") == " names another config; only one is read");
+  CHECK(complaint_of(R"({"steps": 3, "epochs": 4})") ==
+        " has both --steps and --epochs; give one of the two");
+  CHECK(train_complaint({"--config", folder.path("none.json")}) ==
+        "cannot read config '" + folder.path("none.json") + "'; it must be a readable JSON file");
+  CHECK(train_complaint({"--config", "a", "--config", "b"}) ==
+        "--config is given more than once; see --help");
 }
