@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <functional>
 #include <unordered_map>
 
 #include "reports/format.h"
@@ -125,6 +126,20 @@ struct LayerPair {
   const LayerMemory* after = nullptr;
 };
 
+// What each layer and all inside it own at the peak, by name.
+using OwnedBytes = std::unordered_map<std::string, std::int64_t>;
+
+OwnedBytes owned_with_children(const std::vector<LayerMemory>& layers) {
+  OwnedBytes owned;
+  for (const LayerMemory& layer : layers) {
+    for (std::size_t end = 0; end != std::string::npos;) {
+      end = layer.name.find('.', end + 1);
+      owned[layer.name.substr(0, end)] += layer.own_peak_bytes;
+    }
+  }
+  return owned;
+}
+
 // In the order of `before`; layers that only `after` has come last.
 std::vector<LayerPair> align(const std::vector<LayerMemory>& before,
                              const std::vector<LayerMemory>& after) {
@@ -149,13 +164,29 @@ std::int64_t distinct(const LayerMemory* layer) {
   return layer == nullptr ? 0 : layer->saved.distinct_bytes;
 }
 
-std::int64_t owned(const LayerMemory* layer) {
-  return layer == nullptr ? 0 : layer->own_peak_bytes;
-}
+// One line of the table.
+struct LayerChange {
+  LayerPair pair;
+  std::int64_t owned_before = 0;
+  std::int64_t owned_after = 0;
 
-std::int64_t size_of_change(const LayerPair& pair) {
-  return std::max(std::abs(distinct(pair.after) - distinct(pair.before)),
-                  std::abs(owned(pair.after) - owned(pair.before)));
+  std::int64_t saved() const { return distinct(pair.after) - distinct(pair.before); }
+  std::int64_t owned() const { return owned_after - owned_before; }
+  std::int64_t size() const { return std::max(std::abs(saved()), std::abs(owned())); }
+};
+
+std::vector<LayerChange> changes_of(const std::vector<LayerMemory>& before,
+                                    const std::vector<LayerMemory>& after) {
+  const OwnedBytes owned_before = owned_with_children(before);
+  const OwnedBytes owned_after = owned_with_children(after);
+  const auto owned = [](const OwnedBytes& all, const LayerMemory* layer) {
+    return layer == nullptr ? 0 : all.at(layer->name);
+  };
+  std::vector<LayerChange> changes;
+  for (const LayerPair& pair : align(before, after)) {
+    changes.push_back({pair, owned(owned_before, pair.before), owned(owned_after, pair.after)});
+  }
+  return changes;
 }
 
 std::string side_text(const LayerPair& pair) {
@@ -163,15 +194,13 @@ std::string side_text(const LayerPair& pair) {
   return pair.after == nullptr ? "only before" : "";
 }
 
-std::string layers_diff(std::vector<LayerPair> pairs, std::int64_t top) {
-  const auto unchanged = std::erase_if(pairs, [](const LayerPair& pair) {
-    return size_of_change(pair) == 0 && side_text(pair).empty();
+std::string layers_diff(std::vector<LayerChange> changes, std::int64_t top) {
+  const auto unchanged = std::erase_if(changes, [](const LayerChange& change) {
+    return change.size() == 0 && side_text(change.pair).empty();
   });
-  std::stable_sort(pairs.begin(), pairs.end(), [](const LayerPair& a, const LayerPair& b) {
-    return size_of_change(a) > size_of_change(b);
-  });
+  std::ranges::stable_sort(changes, std::greater{}, &LayerChange::size);
   const auto shown =
-      top <= 0 ? pairs.size() : std::min(pairs.size(), static_cast<std::size_t>(top));
+      top <= 0 ? changes.size() : std::min(changes.size(), static_cast<std::size_t>(top));
   Table table({{"layer"},
                {"saved before", Align::right},
                {"after", Align::right},
@@ -181,17 +210,16 @@ std::string layers_diff(std::vector<LayerPair> pairs, std::int64_t top) {
                {"change", Align::right},
                {""}});
   for (std::size_t i = 0; i < shown; ++i) {
-    const LayerPair& pair = pairs[i];
-    const std::int64_t saved_change = distinct(pair.after) - distinct(pair.before);
-    const std::int64_t owned_change = owned(pair.after) - owned(pair.before);
+    const LayerChange& change = changes[i];
+    const LayerPair& pair = change.pair;
     table.add({pair.before != nullptr ? pair.before->name : pair.after->name,
                bytes_text(distinct(pair.before)), bytes_text(distinct(pair.after)),
-               change_text(saved_change), bytes_text(owned(pair.before)),
-               bytes_text(owned(pair.after)), change_text(owned_change), side_text(pair)});
+               change_text(change.saved()), bytes_text(change.owned_before),
+               bytes_text(change.owned_after), change_text(change.owned()), side_text(pair)});
   }
   std::string text = shown == 0 ? std::string() : table.text();
-  if (shown < pairs.size()) {
-    text += concat("  and ", pairs.size() - shown, " more that changed; --top 0 shows all\n");
+  if (shown < changes.size()) {
+    text += concat("  and ", changes.size() - shown, " more that changed; --top 0 shows all\n");
   }
   if (unchanged > 0)
     text += concat("  ", unchanged, unchanged == 1 ? " layer" : " layers", " unchanged\n");
@@ -224,7 +252,7 @@ std::string diff_text(const ProfileReport& before, const ProfileReport& after,
               "layers, by the size of the change (saved: distinct bytes; "
               "a parent includes its children)",
               color) +
-          layers_diff(align(before.memory.layers, after.memory.layers), options.top);
+          layers_diff(changes_of(before.memory.layers, after.memory.layers), options.top);
   return text;
 }
 

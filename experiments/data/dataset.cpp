@@ -36,7 +36,7 @@ const std::vector<SpecSchema>& data_schemas() {
        {size_key("image", "0", "height and width in pixels; 0: the model's", 0, 16384),
         size_key("channels", "0", "channels; 0: the model's", 0, 1024),
         size_key("classes", "0", "classes; 0: the model's", 0, 1e6),
-        size_key("samples", "512", "training images; the test set has a quarter as many", 1, 1e9)}},
+        size_key("samples", "512", "training images; the test set has a quarter as many", 1, 1e7)}},
       {"fashion_mnist",
        "Fashion-MNIST: 60,000 + 10,000 grey images of clothes, 28x28, 10 classes",
        {path_key(kFashionMnistFolder, "folder of the four IDX files, gzipped or plain")}},

@@ -10,19 +10,24 @@
 namespace sbp::experiments {
 namespace {
 
-KeySchema count(std::string key, std::int64_t value, std::string help, double minimum = 1) {
+KeySchema count(std::string key, std::int64_t value, std::string help, double minimum = 1,
+                double maximum = 1e6) {
   return {.key = std::move(key),
           .kind = ValueKind::integer,
           .default_value = std::to_string(value),
           .help = std::move(help),
           .minimum = minimum,
-          .maximum = 1e6};
+          .maximum = maximum};
 }
 
+constexpr double kMostPixels = 16384;  // a side
+constexpr double kMostLayers = 1000;
+
 std::vector<KeySchema> input_keys(std::int64_t image) {
-  return {count("image", image, "side of the square input in pixels; 0: the data's", 0),
-          count("channels", 0, "input channels; 0: the data's", 0),
-          count("classes", 0, "outputs of the head; 0: the data's (1000 for synthetic)", 0)};
+  return {
+      count("image", image, "side of the square input in pixels; 0: the data's", 0, kMostPixels),
+      count("channels", 0, "input channels; 0: the data's", 0),
+      count("classes", 0, "outputs of the head; 0: the data's (1000 for synthetic)", 0)};
 }
 
 struct VitSize {
@@ -34,7 +39,7 @@ SpecSchema vit_schema(const VitSize& size, std::string summary) {
   std::vector<KeySchema> keys = input_keys(size.image);
   keys.insert(keys.end(), {count("patch", size.patch, "side of a patch in pixels"),
                            count("dim", size.dim, "width of a token"),
-                           count("depth", size.depth, "blocks"),
+                           count("depth", size.depth, "blocks", 1, kMostLayers),
                            count("heads", size.heads, "attention heads; must divide dim"),
                            {.key = "mlp_ratio",
                             .kind = ValueKind::real,
@@ -69,7 +74,7 @@ std::vector<SpecSchema> make_schemas() {
   schemas.push_back(vit_schema({"vit", 0, 16, 192, 12, 3}, "a vision transformer of any size"));
   std::vector<KeySchema> keys = input_keys(0);
   keys.insert(keys.end(), {count("hidden", 256, "width of the hidden layers"),
-                           count("depth", 3, "linear layers, the head included")});
+                           count("depth", 3, "linear layers, the head included", 1, kMostLayers)});
   schemas.push_back({"mlp", "linear layers with GELU between them", std::move(keys)});
   return schemas;
 }

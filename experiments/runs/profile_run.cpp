@@ -88,7 +88,8 @@ class ProfileRun {
     }
     reports::ProfileReport report;
     // Read before the tracer takes memory of its own: the same step, untraced.
-    if (!meta && options_.warmup > 0 && resident_was_reset && resident_before) {
+    // One warm-up step is too few: the optimizer's state is born at its end, after its peak.
+    if (!meta && options_.warmup > 1 && resident_was_reset && resident_before) {
       if (const auto peak = peak_resident_bytes()) report.resident_set = {*resident_before, *peak};
     }
     advance("traced step");

@@ -12,6 +12,7 @@
 #include "experiments/strategies.h"
 #include "experiments/training/trainer.h"
 #include "profiler/torch/tracer.h"
+#include "reports/text.h"
 #include "sbp/base/error.h"
 
 namespace sbp::experiments {
@@ -43,13 +44,6 @@ ImageGeometry wanted_by(const Spec& model) {
   if (wanted.height == 0) wanted.height = wanted.width = 224;
   if (wanted.classes == 0) wanted.classes = 1000;
   return wanted;
-}
-
-std::string gibibytes(std::int64_t bytes) {
-  std::ostringstream text;
-  text.precision(3);
-  text << static_cast<double>(bytes) / (1024.0 * 1024.0 * 1024.0) << " GiB";
-  return text.str();
 }
 
 reports::PlanEntry plain_entry(const Site& site) {
@@ -221,8 +215,8 @@ void check_memory(const ResolvedRun& run, ZeroGrad zero_grad) {
   const std::int64_t needed = profiler::peak_live_bytes(meta) / 4 * 5;
   if (needed > *available) {
     throw Error(concat("a training step of '", run.options.model, "' at batch '", run.options.batch,
-                       "' needs about ", gibibytes(needed), " and the machine has ",
-                       gibibytes(*available),
+                       "' needs about ", reports::bytes_text(needed), " and the machine has ",
+                       reports::bytes_text(*available),
                        " available; use a smaller batch or model, or "
                        "--device meta"));
   }

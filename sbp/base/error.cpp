@@ -34,6 +34,11 @@ std::string join(std::span<const std::string> words, std::string_view separator)
 }
 
 std::string nearest(std::string_view word, std::span<const std::string> candidates) {
+  // The beginning of just one of them is that one, however long the rest.
+  const auto begins = [&](const std::string& candidate) { return candidate.starts_with(word); };
+  if (word.size() >= 3 && std::ranges::count_if(candidates, begins) == 1) {
+    return *std::ranges::find_if(candidates, begins);
+  }
   std::string best;
   std::size_t best_distance = word.size() / 2 + 1;
   for (const std::string& candidate : candidates) {

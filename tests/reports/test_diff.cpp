@@ -93,3 +93,23 @@ TEST_CASE("different models cannot be compared") {
                        "one model",
                        Error);
 }
+
+TEST_CASE("what a parent owns at the peak includes its children") {
+  ProfileReport before = tests::sample_profile();
+  ProfileReport after = before;
+  const auto with = [](std::string name, std::int64_t bytes) {
+    profiler::LayerMemory layer;
+    layer.name = std::move(name);
+    layer.own_peak_bytes = bytes;
+    return layer;
+  };
+  before.memory.layers = {with("net", 0), with("net.a", 1024), with("net.a.b", 2048),
+                          with("net.ab", 512)};
+  after.memory.layers = {with("net", 0), with("net.a", 0), with("net.a.b", 1024),
+                         with("net.ab", 512)};
+  const std::string text = diff_text(before, after);
+  CHECK(contains(text, "3.5 KiB  1.5 KiB  -2.0 KiB"));  // net
+  CHECK(contains(text, "3.0 KiB  1.0 KiB  -2.0 KiB"));  // net.a
+  CHECK(contains(text, "2.0 KiB  1.0 KiB  -1.0 KiB"));  // net.a.b
+  CHECK(contains(text, "1 layer unchanged"));
+}

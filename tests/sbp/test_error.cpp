@@ -33,6 +33,9 @@ TEST_CASE("error: nearest by edit distance, empty when too far") {
   CHECK(sbp::nearest("ful", kNames) == "full");
   CHECK(sbp::nearest("zzzzzz", kNames) == "");
   CHECK(sbp::nearest("", kNames) == "");
+  const std::vector<std::string> longer = {"fashion_mnist", "cifar10", "cifar100"};
+  CHECK(sbp::nearest("fash", longer) == "fashion_mnist");  // the beginning of just one
+  CHECK(sbp::nearest("cifar", longer) == "cifar10");       // of two: by distance
   CHECK(sbp::nearest("anything", {}) == "");
 }
 
