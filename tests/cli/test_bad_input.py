@@ -43,7 +43,7 @@ class BadInput(CommandTest):
     def test_words_of_one_command(self):
         self.fail_with(2, ["--steps", "--epochs"], "sbp-train", "--steps", "1", "--epochs", "1")
         self.fail_with(2, ["'liner'", "cosine"], "sbp-train", "--schedule", "liner")
-        self.fail_with(2, ["'--config'"], "sbp-train", "--config", "x")
+        self.fail_with(2, ["config 'x'"], "sbp-train", "--config", "x")
         self.fail_with(2, ["'begin'", "start"], "sbp-profile", "--zero-grad", "begin")
         self.fail_with(2, ["'meta'"], "sbp-train", *TINY, "--device", "meta", "--steps", "1")
         self.fail_with(2, ["--print-plan"], "sbp-profile", *TINY, "--print-plan", "-o", "x.json")
