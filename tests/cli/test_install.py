@@ -189,7 +189,7 @@ class Install(unittest.TestCase):
         checked("cmake", "--build", source / "build")
         text = checked(source / "build/mine", cwd=source)
         self.assertIn("balanced", text)
-        self.assertRegex(text, r"(?m)^ +optimizer state +73\.3 KiB")
+        self.assertRegex(text, r"(?m)^ +optimizer state +75\.1 KiB")
 
         report = json.loads((source / "step.json").read_text())
         jsonschema.Draft7Validator(schema("profile")).validate(report)
