@@ -5,7 +5,9 @@
 # folder of the Python wheel and the libtorch/ folder of the C++ distribution.
 #
 # Gives the imported targets sbp_libtorch::torch_cpu and sbp_libtorch::c10, and LibTorch_VERSION,
-# LibTorch_DIR, LibTorch_CUDA_RUNTIME (where libcupti and libcudart come from).
+# LibTorch_MINOR_VERSION, LibTorch_DIR, LibTorch_CUDA_RUNTIME (where libcupti and libcudart come
+# from, in words), LibTorch_CUDA_FILES (the two, if needed), LibTorch_CUDA_RPATH (their folders, if
+# programs must say them).
 
 function(sbp_libtorch_place out)
   if(SBP_LIBTORCH_DIR)
@@ -52,11 +54,13 @@ endfunction()
 
 # The folder of libcupti.so.13 and libcudart.so.13, which a CUDA build's libtorch_cpu.so needs.
 # Beside the wheel its own run path finds them; elsewhere our programs must say where they are.
-function(sbp_libtorch_cuda_runtime directory out_text out_rpath)
+function(sbp_libtorch_cuda_runtime directory out_text out_files out_rpath)
   set(${out_rpath} "" PARENT_SCOPE)
+  set(${out_files} "" PARENT_SCOPE)
   get_filename_component(beside "${directory}/../nvidia/cu13/lib" ABSOLUTE)
   if(EXISTS "${beside}/libcupti.so.13" AND EXISTS "${beside}/libcudart.so.13")
     set(${out_text} "beside LibTorch" PARENT_SCOPE)
+    set(${out_files} "${beside}/libcupti.so.13" "${beside}/libcudart.so.13" PARENT_SCOPE)
     return()
   endif()
   set(needed "")
@@ -84,19 +88,21 @@ function(sbp_libtorch_cuda_runtime directory out_text out_rpath)
   set(folders "${cupti}" "${cudart}")
   list(REMOVE_DUPLICATES folders)
   set(${out_text} "${folders}" PARENT_SCOPE)
+  set(${out_files} "${SBP_CUPTI}" "${SBP_CUDART}" PARENT_SCOPE)
   set(${out_rpath} "${folders}" PARENT_SCOPE)
 endfunction()
 
 sbp_libtorch_place(LibTorch_DIR)
 sbp_libtorch_version(LibTorch_VERSION "${LibTorch_DIR}")
-string(REGEX MATCH "^[0-9]+\\.[0-9]+" minor_version "${LibTorch_VERSION}")
-if(NOT minor_version VERSION_EQUAL LibTorch_FIND_VERSION)
+string(REGEX MATCH "^[0-9]+\\.[0-9]+" LibTorch_MINOR_VERSION "${LibTorch_VERSION}")
+if(NOT LibTorch_MINOR_VERSION VERSION_EQUAL LibTorch_FIND_VERSION)
   message(FATAL_ERROR "LibTorch at '${LibTorch_DIR}' is version '${LibTorch_VERSION}'; this project "
                       "hooks into internals of ${LibTorch_FIND_VERSION} and needs a "
                       "${LibTorch_FIND_VERSION}.x: run tools/setup to fetch it, or give another path "
                       "with -DSBP_LIBTORCH_DIR=PATH")
 endif()
-sbp_libtorch_cuda_runtime("${LibTorch_DIR}" LibTorch_CUDA_RUNTIME cuda_rpath)
+sbp_libtorch_cuda_runtime("${LibTorch_DIR}" LibTorch_CUDA_RUNTIME LibTorch_CUDA_FILES
+                          LibTorch_CUDA_RPATH)
 
 if(NOT TARGET sbp_libtorch::c10)
   add_library(sbp_libtorch::c10 SHARED IMPORTED)
@@ -108,7 +114,7 @@ if(NOT TARGET sbp_libtorch::c10)
   set_target_properties(sbp_libtorch::torch_cpu PROPERTIES
     IMPORTED_LOCATION "${LibTorch_DIR}/lib/libtorch_cpu.so"
     INTERFACE_LINK_LIBRARIES sbp_libtorch::c10)
-  foreach(folder IN LISTS cuda_rpath)
+  foreach(folder IN LISTS LibTorch_CUDA_RPATH)
     # The old tag, because libtorch_cpu.so's own needs are looked up along it too.
     set_property(TARGET sbp_libtorch::torch_cpu APPEND PROPERTY INTERFACE_LINK_OPTIONS
       "LINKER:--disable-new-dtags" "LINKER:-rpath,${folder}" "LINKER:-rpath-link,${folder}")

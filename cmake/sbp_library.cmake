@@ -6,8 +6,11 @@ function(sbp_library name)
   cmake_parse_arguments(arg "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
   add_library(sbp_${name} STATIC ${arg_SOURCES})
   add_library(sbp::${name} ALIAS sbp_${name})
+  target_compile_features(sbp_${name} INTERFACE cxx_std_20)
+  # How we compile is no business of those who use an installed library.
   target_link_libraries(sbp_${name} PUBLIC ${arg_PUBLIC}
-                                    PRIVATE ${arg_PRIVATE} sbp_settings sbp_warnings)
+                                    PRIVATE ${arg_PRIVATE} "$<BUILD_INTERFACE:sbp_settings>"
+                                            "$<BUILD_INTERFACE:sbp_warnings>")
 endfunction()
 
 # sbp_program(NAME SOURCES file... PRIVATE target...): the program bin/NAME.

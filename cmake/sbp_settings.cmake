@@ -9,6 +9,14 @@ if(SBP_HAVE_LLD)
   target_link_options(sbp_settings INTERFACE -fuse-ld=lld)
 endif()
 
+if(SBP_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "SBP_FUZZ=ON: libFuzzer comes with clang, and the compiler is "
+                        "'${CMAKE_CXX_COMPILER_ID}'; use tools/fuzz or the preset fuzz")
+  endif()
+  target_compile_options(sbp_settings INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 if(SBP_SANITIZE)
   include(CheckCXXSourceCompiles)
   string(REPLACE ";" "," sanitizers "${SBP_SANITIZE}")

@@ -14,6 +14,8 @@ struct TextOptions {
 };
 
 std::string to_text(const ProfileReport& report, const TextOptions& options = {});
+// The memory alone, without the run that it is of.
+std::string to_text(const profiler::MemoryProfile& memory, const TextOptions& options = {});
 std::string to_text(const TrainReport& report, const TextOptions& options = {});
 // The plan alone, one row a site that differs from plain; all rows where `all`.
 std::string plan_text(const std::vector<PlanEntry>& plan, const StrategyOutcome& strategy);

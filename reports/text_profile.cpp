@@ -68,16 +68,11 @@ std::string times_text(const StepTimes& times) {
          concat("  ", number_text(times.samples_per_second, 1), " samples per second\n");
 }
 
-}  // namespace
-
-std::string to_text(const ProfileReport& report, const TextOptions& options) {
+// What lived at the peak, the phases, the layers.
+std::string parts_text(const profiler::MemoryProfile& memory, const TextOptions& options) {
   const bool color = options.color;
-  const profiler::MemoryProfile& memory = report.memory;
-  std::string text =
-      header_text("profile of one step", report.header, report.model, report.strategy, color);
-  text += totals_text(report, color);
-  text += "\n" + heading("alive at the peak", color) +
-          categories_text(memory.categories_at_peak, memory.peak.bytes);
+  std::string text = "\n" + heading("alive at the peak", color) +
+                     categories_text(memory.categories_at_peak, memory.peak.bytes);
   if (!memory.phases.empty()) {
     text += "\n" + heading("phases", color) + phases_text(memory.phases);
   }
@@ -89,6 +84,22 @@ std::string to_text(const ProfileReport& report, const TextOptions& options) {
                     color) +
             layers_text(memory, options.top);
   }
+  return text;
+}
+
+}  // namespace
+
+std::string to_text(const profiler::MemoryProfile& memory, const TextOptions& options) {
+  ProfileReport report;
+  report.memory = memory;
+  return totals_text(report, options.color).substr(1) + parts_text(memory, options);
+}
+
+std::string to_text(const ProfileReport& report, const TextOptions& options) {
+  const bool color = options.color;
+  std::string text =
+      header_text("profile of one step", report.header, report.model, report.strategy, color);
+  text += totals_text(report, color) + parts_text(report.memory, options);
   const std::string plan = plan_rows_text(report.plan);
   if (!plan.empty()) text += "\n" + heading("plan", color) + plan;
   if (report.time) {

@@ -5,7 +5,8 @@ SBP_ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 cd "$SBP_ROOT"
 SBP_DEPS="${SBP_DEPS_DIR:-$SBP_ROOT/build/deps}"
 
-readonly SBP_PACKAGES=(
+# A script that needs more adds to it before setup.
+SBP_PACKAGES=(
   g++ cmake ninja-build ccache lld git ca-certificates
   doctest-dev libfmt-dev nlohmann-json3-dev libcli11-dev zlib1g-dev
   python3 python3-pip python3-jsonschema dataset-fashion-mnist

@@ -6,6 +6,13 @@
 namespace sbp {
 namespace {
 
+std::string without_null_bytes(std::string sentence) {
+  for (std::size_t i = 0; (i = sentence.find('\0', i)) != std::string::npos; i += 2) {
+    sentence.replace(i, 1, "\\0");
+  }
+  return sentence;
+}
+
 // Insertions, deletions, substitutions and swaps of neighbours, each counting one.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> before(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
@@ -23,6 +30,9 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }
 
 }  // namespace
+
+Error::Error(const std::string& sentence, ExitCode code)
+    : std::runtime_error(without_null_bytes(sentence)), code_(code) {}
 
 std::string join(std::span<const std::string> words, std::string_view separator) {
   std::string text;

@@ -17,8 +17,8 @@ enum class ExitCode : int { ok = 0, failed = 1, usage = 2, interrupted = 130 };
 // the offending value in quotes, and what would be right. Caught once per command.
 class Error : public std::runtime_error {
  public:
-  explicit Error(const std::string& sentence, ExitCode code = ExitCode::failed)
-      : std::runtime_error(sentence), code_(code) {}
+  // A null byte in `sentence`, which may quote any file, becomes "\0": what() would end there.
+  explicit Error(const std::string& sentence, ExitCode code = ExitCode::failed);
 
   ExitCode code() const noexcept { return code_; }
 

@@ -39,6 +39,12 @@ TEST_CASE("error: nearest by edit distance, empty when too far") {
   CHECK(sbp::nearest("anything", {}) == "");
 }
 
+TEST_CASE("error: a null byte of what is quoted does not end the sentence") {
+  const std::string quoted("a\0b\0\0", 5);
+  CHECK(sbp::UsageError(sbp::concat("'", quoted, "' is wrong")).what() ==
+        std::string("'a\\0b\\0\\0' is wrong"));
+}
+
 TEST_CASE("error: unknown words") {
   CHECK(sbp::unknown_word("strategy", "qant", kNames) ==
         "unknown strategy 'qant'; did you mean 'quant'? Known: full, sbp, quant");

@@ -1,0 +1,20 @@
+// Reports, read back from JSON.
+#include <variant>
+
+#include "reports/json.h"
+#include "reports/text.h"
+#include "tests/fuzz/target.h"
+
+namespace fuzz = sbp::tests::fuzz;
+using namespace sbp::reports;
+
+SBP_FUZZ_TARGET(report) {
+  fuzz::refused_or([&] {
+    const AnyReport report = parse_report(fuzz::as_text(input), "input");
+    const auto written = [](const auto& any) { return to_json(any); };
+    const std::string json = std::visit(written, report);
+    const AnyReport again = parse_report(json, "output");
+    fuzz::require(std::visit(written, again) == json, "what was read is written alike");
+    std::visit([](const auto& any) { to_text(any); }, report);
+  });
+}
