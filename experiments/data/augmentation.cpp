@@ -33,8 +33,7 @@ KeySchema positive_key(std::string key, std::string value, std::string help, dou
 
 KeySchema integer_key(std::string key, std::string value, std::string help, double minimum,
                       double maximum) {
-  KeySchema schema =
-      real_key(std::move(key), std::move(value), std::move(help), minimum, maximum);
+  KeySchema schema = real_key(std::move(key), std::move(value), std::move(help), minimum, maximum);
   schema.kind = ValueKind::integer;
   return schema;
 }
@@ -83,9 +82,10 @@ void add_mix(Augmentation& all, const Spec& spec) {
   MixOptions& mix = all.mix ? *all.mix : all.mix.emplace();
   const double probability = spec.real("probability");
   if (other && probability != mix.probability) {
-    throw UsageError(concat("mixup and cutmix share one probability of mixing a batch, but are "
-                            "given '",
-                            mix.probability, "' and '", probability, "'"));
+    throw UsageError(
+        concat("mixup and cutmix share one probability of mixing a batch, but are "
+               "given '",
+               mix.probability, "' and '", probability, "'"));
   }
   mix.probability = probability;
   if (spec.name == "mixup") {

@@ -61,7 +61,9 @@ void split(const Shared& records, const Shared& test, const std::string& path,
   source.test = view_records(records, count - held_out, held_out, format);
 }
 
-std::string last_part(const std::string& name) { return name.substr(name.rfind('/') + 1); }
+std::string last_part(const std::string& name) {
+  return name.substr(name.rfind('/') + 1);
+}
 
 bool is_training_batch(const std::string& name) {
   return name.starts_with("data_batch_") && name.ends_with(".bin");
@@ -121,10 +123,10 @@ std::unique_ptr<Dataset> jpegs(const std::shared_ptr<const FileSet>& set, std::s
     if (label && lies_in(file.name, folder)) files.push_back({&file, *label});
   }
   if (files.empty()) {
-    throw Error(fmt::format(
-        "no CIFAR-10 in archive '{}'; it must hold data_batch_1.bin and so on, or "
-        "train/NNNNN_LABEL.jpg and test/NNNNN_LABEL.jpg; there is nothing for {}/",
-        set->path(), folder));
+    throw Error(
+        fmt::format("no CIFAR-10 in archive '{}'; it must hold data_batch_1.bin and so on, or "
+                    "train/NNNNN_LABEL.jpg and test/NNNNN_LABEL.jpg; there is nothing for {}/",
+                    set->path(), folder));
   }
   return std::make_unique<JpegDataset>(set, std::move(files), format.geometry);
 }

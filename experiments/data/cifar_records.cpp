@@ -58,9 +58,9 @@ void check_records(const CifarRecords& records, const std::string& path,
   for (std::size_t i = 0; i < count; ++i) {
     const auto label = std::to_integer<int>(records[i * bytes + format.label_place]);
     if (label >= classes) {
-      throw Error(
-          fmt::format("{} batch '{}' has label {} at record {} (counted from 0); labels are 0 to {}",
-                      format.name, path, label, i, classes - 1));
+      throw Error(fmt::format(
+          "{} batch '{}' has label {} at record {} (counted from 0); labels are 0 to {}",
+          format.name, path, label, i, classes - 1));
     }
   }
 }

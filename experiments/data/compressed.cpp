@@ -20,10 +20,10 @@ constexpr std::uint64_t kDictionaryBytes = std::uint64_t{256} << 20;
 
 template <std::size_t N>
 bool starts_with(std::span<const std::byte> bytes, const std::array<unsigned char, N>& magic) {
-  return bytes.size() >= N && std::equal(magic.begin(), magic.end(), bytes.begin(),
-                                         [](unsigned char a, std::byte b) {
-                                           return a == std::to_integer<unsigned char>(b);
-                                         });
+  return bytes.size() >= N &&
+         std::equal(magic.begin(), magic.end(), bytes.begin(), [](unsigned char a, std::byte b) {
+           return a == std::to_integer<unsigned char>(b);
+         });
 }
 
 // Grows the output and counts it; a decoder fills what room() gives.

@@ -72,10 +72,11 @@ const std::vector<SpecSchema>& data_schemas() {
         size_key("image", "32", "height and width of batches; other than 32: resized", 1, 16384)}},
       {"folder",
        "JPEG images of any size, one folder a class",
-       {path_key("",
-                 "a folder, .tar, .tar.xz or .tar.gz with train/ and val/ (or test/), class folders "
-                 "in both; without such a pair the last fifth of each class, by name, is the test "
-                 "set"),
+       {path_key(
+            "",
+            "a folder, .tar, .tar.xz or .tar.gz with train/ and val/ (or test/), class folders "
+            "in both; without such a pair the last fifth of each class, by name, is the test "
+            "set"),
         size_key("image", "0", "height and width of batches; 0: the model's", 0, 16384),
         size_key("classes", "0", "class folders there must be; 0: as many as there are", 0, 1e6),
         word_key("on_error", {"fail", "skip"},

@@ -25,9 +25,7 @@ class FashionMnist : public Dataset {
   std::int64_t label(std::int64_t index) const override {
     return labels_.at(static_cast<std::size_t>(index));
   }
-  ImageSize dimensions(std::int64_t) const override {
-    return {geometry_.height, geometry_.width};
-  }
+  ImageSize dimensions(std::int64_t) const override { return {geometry_.height, geometry_.width}; }
   void read(std::int64_t index, const ImageSize& /*at_least*/, Image& image) const override {
     image.reshape(geometry_.channels, dimensions(index));
     const std::size_t bytes = image.bytes.size();

@@ -76,8 +76,7 @@ class Folder : public FileSet {
     std::error_code code;
     fs::recursive_directory_iterator entry(path, fs::directory_options::follow_directory_symlink,
                                            code);
-    for (const fs::recursive_directory_iterator end; !code && entry != end;
-         entry.increment(code)) {
+    for (const fs::recursive_directory_iterator end; !code && entry != end; entry.increment(code)) {
       const bool is_folder = entry->is_directory(code);
       if (entry->path().filename().string().starts_with('.')) {
         if (is_folder) entry.disable_recursion_pending();

@@ -29,7 +29,9 @@ bool is_picture(std::string_view name) {
   return std::ranges::find(kPictures, ending) != kPictures.end();
 }
 
-std::string_view first_part(std::string_view name) { return name.substr(0, name.find('/')); }
+std::string_view first_part(std::string_view name) {
+  return name.substr(0, name.find('/'));
+}
 
 // Class name to the files in it, for one of the two sets.
 using Classes = std::map<std::string, std::vector<const StoredFile*>, std::less<>>;
@@ -59,7 +61,8 @@ class LayoutReader {
       layout.train = classes_below(root_);
     }
     if (layout.train.size() < 2) {
-      fail(concat("has one class only, '", layout.train.begin()->first, "'; at least 2 are needed"));
+      fail(
+          concat("has one class only, '", layout.train.begin()->first, "'; at least 2 are needed"));
     }
     for (const auto& [name, files] : layout.test) {
       if (!layout.train.contains(name)) {
@@ -124,8 +127,9 @@ class LayoutReader {
 void split_off_test(Layout& layout, const std::string& path) {
   for (auto& [name, files] : layout.train) {
     if (files.size() < 2) {
-      throw Error(concat("image folder '", path, "' has a single image in the class '", name,
-                         "'; without a test set at least 2 are needed, one to train and one to test"));
+      throw Error(
+          concat("image folder '", path, "' has a single image in the class '", name,
+                 "'; without a test set at least 2 are needed, one to train and one to test"));
     }
     const auto test = static_cast<std::ptrdiff_t>(std::max<std::size_t>(files.size() / 5, 1));
     layout.test[name].assign(files.end() - test, files.end());

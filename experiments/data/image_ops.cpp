@@ -148,12 +148,13 @@ void solarize(Image& image, int threshold) {
 }
 
 void solarize_add(Image& image, int amount) {
-  apply(make_table(
-            [&](int byte) { return byte < 128 ? std::clamp(byte + amount, 0, 255) : byte; }),
+  apply(make_table([&](int byte) { return byte < 128 ? std::clamp(byte + amount, 0, 255) : byte; }),
         image.bytes);
 }
 
-void adjust_brightness(Image& image, double factor) { blend_with(0, factor, image.bytes); }
+void adjust_brightness(Image& image, double factor) {
+  blend_with(0, factor, image.bytes);
+}
 
 void adjust_contrast(Image& image, double factor) {
   if (image.bytes.empty()) return;
@@ -231,7 +232,8 @@ void transform(Image& image, const Affine& matrix, Interpolation interpolation,
       std::array<std::int64_t, 4> columns{}, rows{};
       for (int k = 0; k < 4; ++k) {
         const auto i = static_cast<std::size_t>(k);
-        columns[i] = std::clamp<std::int64_t>(static_cast<std::int64_t>(left) - 1 + k, 0, width - 1);
+        columns[i] =
+            std::clamp<std::int64_t>(static_cast<std::int64_t>(left) - 1 + k, 0, width - 1);
         rows[i] =
             std::clamp<std::int64_t>(static_cast<std::int64_t>(top) - 1 + k, 0, height - 1) * width;
       }

@@ -11,11 +11,11 @@
 
 namespace sbp::experiments {
 
-void auto_contrast(Image& image);          // each channel's range stretched to 0-255
-void equalize(Image& image);               // each channel's histogram made flat
+void auto_contrast(Image& image);  // each channel's range stretched to 0-255
+void equalize(Image& image);       // each channel's histogram made flat
 void invert(Image& image);
-void posterize(Image& image, int bits);    // keeps the upper `bits` of 0-8
-void solarize(Image& image, int threshold);  // inverts bytes from `threshold` on
+void posterize(Image& image, int bits);       // keeps the upper `bits` of 0-8
+void solarize(Image& image, int threshold);   // inverts bytes from `threshold` on
 void solarize_add(Image& image, int amount);  // adds to bytes below 128
 
 // Between a degenerate image (factor 0) and this one (factor 1), or beyond.

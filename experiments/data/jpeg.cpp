@@ -3,9 +3,8 @@
 #include <csetjmp>
 #include <cstdio>  // jpeglib.h needs it
 // The order matters: jerror.h reads what jpeglib.h defines.
-#include <jpeglib.h>
-
 #include <jerror.h>
+#include <jpeglib.h>
 
 #include <array>
 #include <string>
@@ -97,8 +96,8 @@ class JpegReader {
     if (!start()) fail();
     for (std::int64_t y = 0; y < image.size.height; ++y) {
       if (!read_line()) fail();
-      const std::array<std::uint8_t*, 3> rows = {
-          image.row(0, y).data(), image.row(1, y).data(), image.row(2, y).data()};
+      const std::array<std::uint8_t*, 3> rows = {image.row(0, y).data(), image.row(1, y).data(),
+                                                 image.row(2, y).data()};
       four ? split_cmyk(rows) : split_rgb(rows);
     }
     if (!finish()) fail();

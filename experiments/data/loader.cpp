@@ -183,8 +183,7 @@ class Loader::Worker {
   void mix(std::int64_t index, Batch& batch) const {
     const ImageGeometry& geometry = data_.geometry();
     const ImageSize size = {geometry.height, geometry.width};
-    RandomStream stream =
-        augment_stream({options_.seed, epoch_, index}, AugmentStream::mix);
+    RandomStream stream = augment_stream({options_.seed, epoch_, index}, AugmentStream::mix);
     const MixDraw draw = draw_mix(*augmentation_.mix, size, stream);
     mix_images(batch.images, batch.size, geometry.channels, size, draw);
     batch.targets = mixed_targets(batch.labels, geometry.classes, draw);

@@ -46,7 +46,8 @@ class Loader {
   // gives nothing. Throws Error for a batch beyond the epoch's end.
   void start_epoch(std::int64_t epoch, std::int64_t first_batch = 0);
   // The next batch of the epoch, nothing at its end. Errors of the workers come out here, once the
-  // batches made before them are handed out. The same batches whatever `prefetch` and `workers` are.
+  // batches made before them are handed out. The same batches whatever `prefetch` and `workers`
+  // are.
   std::optional<Batch> next();
   // Seconds that next() spent waiting since start_epoch.
   double wait_seconds() const;

@@ -52,7 +52,8 @@ void draw_box(const ImageSize& size, RandomStream& stream, MixDraw& draw) {
 
 void swap_boxes(std::span<float> one, std::span<float> other, const ImageSize& size,
                 const MixDraw& draw) {
-  for (std::size_t plane = 0; plane < one.size(); plane += static_cast<std::size_t>(size.pixels())) {
+  for (std::size_t plane = 0; plane < one.size();
+       plane += static_cast<std::size_t>(size.pixels())) {
     for (std::int64_t y = draw.top; y < draw.bottom; ++y) {
       const std::size_t row = plane + static_cast<std::size_t>(y * size.width);
       const auto width = static_cast<std::size_t>(draw.right - draw.left);

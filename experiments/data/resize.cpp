@@ -32,11 +32,11 @@ struct Axis {
 };
 
 struct Extent {
-  double start;              // of the source box
-  double length;             // likewise
-  std::int64_t limit;        // of the image
-  std::int64_t full;         // what the box becomes
-  std::int64_t out_first;    // what is kept of that
+  double start;            // of the source box
+  double length;           // likewise
+  std::int64_t limit;      // of the image
+  std::int64_t full;       // what the box becomes
+  std::int64_t out_first;  // what is kept of that
   std::int64_t out_count;
 };
 
@@ -53,8 +53,7 @@ Axis make_axis(const Extent& extent, Interpolation interpolation) {
   axis.weights.resize(static_cast<std::size_t>(extent.out_count * axis.most));
   std::vector<double> exact(static_cast<std::size_t>(axis.most));
   for (std::int64_t i = 0; i < extent.out_count; ++i) {
-    const double centre =
-        extent.start + (static_cast<double>(extent.out_first + i) + 0.5) * scale;
+    const double centre = extent.start + (static_cast<double>(extent.out_first + i) + 0.5) * scale;
     // Rounded to whole pixels as Pillow does.
     auto first = static_cast<std::int64_t>(std::max(centre - reach + 0.5, lowest));
     auto last = static_cast<std::int64_t>(std::min(centre + reach + 0.5, highest));

@@ -77,8 +77,8 @@ SampleMaker::SampleMaker(const Dataset& data, const DataSource& source,
       levels_(make_levels(source, data.geometry().channels)) {
   const std::int64_t channels = data.geometry().channels;
   if (augmentation.changes_colours() && channels != 1 && channels != 3) {
-    throw UsageError(concat("randaugment and jitter change images of 1 or 3 channels, not of '",
-                            channels, "'"));
+    throw UsageError(
+        concat("randaugment and jitter change images of 1 or 3 channels, not of '", channels, "'"));
   }
   for (const double mean : source.mean) {
     fill_.push_back(static_cast<std::uint8_t>(std::clamp(std::round(mean * 255.0), 0.0, 255.0)));
@@ -127,9 +127,10 @@ void SampleMaker::read_crop(const SampleKey& key, SampleScratch& scratch) const 
   const ImageSize own = data_.dimensions(key.sample);
   RandomStream stream = augment_stream(key, AugmentStream::crop);
   Box box = draw_crop(*augmentation_.crop, own, stream);
-  data_.read(key.sample,
-             {needed(own.height, box.height, size_.height), needed(own.width, box.width, size_.width)},
-             scratch.read);
+  data_.read(
+      key.sample,
+      {needed(own.height, box.height, size_.height), needed(own.width, box.width, size_.width)},
+      scratch.read);
   // The image may have come scaled down.
   const double down =
       static_cast<double>(scratch.read.size.height) / static_cast<double>(own.height);

@@ -37,7 +37,7 @@ class SampleMaker {
   const Dataset& data_;
   Augmentation augmentation_;
   double crop_ratio_;
-  ImageSize size_;  // of what is made
+  ImageSize size_;                              // of what is made
   std::vector<std::array<float, 256>> levels_;  // a byte's normalised value, by channel
   std::vector<std::uint8_t> fill_;              // the mean as bytes
 };

@@ -52,9 +52,7 @@ class Synthetic : public Dataset {
   const ImageGeometry& geometry() const override { return geometry_; }
   std::int64_t label(std::int64_t index) const override { return index % geometry_.classes; }
 
-  ImageSize dimensions(std::int64_t) const override {
-    return {geometry_.height, geometry_.width};
-  }
+  ImageSize dimensions(std::int64_t) const override { return {geometry_.height, geometry_.width}; }
 
   void read(std::int64_t index, const ImageSize&, Image& image) const override {
     image.reshape(geometry_.channels, {geometry_.height, geometry_.width});

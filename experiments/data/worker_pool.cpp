@@ -103,8 +103,12 @@ WorkerPool::WorkerPool(std::int64_t workers) : threads_(std::make_unique<Threads
 
 WorkerPool::~WorkerPool() = default;
 
-std::size_t WorkerPool::workers() const { return threads_->workers(); }
+std::size_t WorkerPool::workers() const {
+  return threads_->workers();
+}
 
-void WorkerPool::run(std::int64_t items, const Task& task) { threads_->run(items, task); }
+void WorkerPool::run(std::int64_t items, const Task& task) {
+  threads_->run(items, task);
+}
 
 }  // namespace sbp::experiments

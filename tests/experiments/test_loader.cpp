@@ -332,7 +332,8 @@ TEST_CASE("loader: can be stopped and restarted at any time") {
   }
 }
 
-TEST_CASE("loader: an epoch resumed in its middle gives the batches that are left, and reads no others") {
+TEST_CASE(
+    "loader: an epoch resumed in its middle gives the batches that are left, and reads no others") {
   const Numbered set(50);
   for (const std::int64_t prefetch : {0, 3}) {
     const LoaderOptions options{.batch = 6,
