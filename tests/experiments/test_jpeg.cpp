@@ -82,8 +82,9 @@ TEST_CASE("jpeg: decodes at the smallest scale that is large enough") {
   CHECK(size(50, 130) == ImageSize{50, 130});
   CHECK(size(51, 10) == ImageSize{100, 260});
   CHECK(size(1000, 1000) == ImageSize{100, 260});
-  // The small one is the large one, seen from farther away.
-  CHECK(largest_difference(decode(file, {13, 33}), smooth_image({13, 33})) <= 12);
+  // The small one is the large one, seen from farther away: half a row's step (10) beside, and the
+  // last row is cut in half.
+  CHECK(largest_difference(decode(file, {13, 33}), smooth_image({13, 33})) <= 20);
 }
 
 TEST_CASE("jpeg: what is no whole JPEG is refused") {

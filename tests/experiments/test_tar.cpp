@@ -1,7 +1,10 @@
 #include <doctest/doctest.h>
 
+#include <cstring>
+
 #include "experiments/data/compressed.h"
 #include "experiments/data/file_set.h"
+#include "experiments/data/tar.h"
 #include "tests/experiments/sample_files.h"
 #include "tests/experiments/scratch_folder.h"
 
@@ -122,7 +125,11 @@ TEST_CASE("tar: damage anywhere is an error or a list of files, never a crash") 
     std::string damaged = archive;
     damaged[place] = static_cast<char>(damaged[place] ^ 0x81);
     const bool in_header = place < 512 || (place >= 1024 && place < 1536);
-    const std::string error = open_error(damaged);
+    const data::ReadAt read_at = [&](std::uint64_t offset, std::span<std::byte> bytes) {
+      std::memcpy(bytes.data(), damaged.data() + offset, bytes.size());
+    };
+    const std::string error =
+        error_text([&] { data::index_tar(damaged.size(), read_at, "damaged.tar"); });
     if (in_header) CHECK(!error.empty());
   }
 }
