@@ -33,6 +33,12 @@ void add_output_options(Parser& parser, OutputOptions& output) {
   parser.flag({"--force", "", "replace FILE if it exists"}, output.force);
 }
 
+// Of the images: both commands can prepare them as the papers' recipes do.
+void add_image_options(Parser& parser, experiments::RunOptions& run) {
+  parser.text({"--augment", "SPECS", "changes of training images, joined by +"}, run.augment);
+  parser.integer({"--workers", "N", "threads that read and change images"}, run.workers, {1, 1024});
+}
+
 void add_list_option(Parser& parser, std::string& list) {
   parser.group("Names");
   parser.choice({"--list", "WORD", "print names and keys: " + join(list_topics())}, list,
@@ -101,12 +107,16 @@ void add_training_options(Parser& parser, experiments::TrainOptions& run) {
   parser.flag({"--flip", "", "flip training images at random"}, run.flip);
   parser.integer({"--crop-padding", "N", "pad by N pixels and crop at random"}, run.crop_padding,
                  {0, 1024});
+  add_image_options(parser, run);
+  parser.real({"--eval-crop-ratio", "RATIO", "centre crop of test images; 0: the data's own"},
+              run.evaluation_crop_ratio, {.minimum = 0.0, .maximum = 1.0});
 }
 
 }  // namespace
 
 const std::vector<std::string>& list_topics() {
-  static const std::vector<std::string> kTopics = {"models", "data", "strategies", "optimizers"};
+  static const std::vector<std::string> kTopics = {"models", "data", "strategies", "optimizers",
+                                                   "augmentations"};
   return kTopics;
 }
 
@@ -122,6 +132,7 @@ std::variant<ProfileCommand, Answer> parse_profile(const std::vector<std::string
                  kCount);
   parser.choice({"--zero-grad", "WHEN", "start, before_backward or end of the step"}, zero_grad,
                 {"start", "before_backward", "end"});
+  add_image_options(parser, command.run);
   parser.flag({"--print-plan", "", "print what would be dropped where, and run nothing"},
               command.print_plan);
   parser.integer({"--top", "N", "layers listed by themselves, largest at the peak first; 0: all"},

@@ -9,6 +9,7 @@ SBP_DEPS="${SBP_DEPS_DIR:-$SBP_ROOT/build/deps}"
 SBP_PACKAGES=(
   g++ cmake ninja-build ccache lld git ca-certificates
   doctest-dev libfmt-dev nlohmann-json3-dev libcli11-dev zlib1g-dev
+  libjpeg62-turbo-dev liblzma-dev
   python3 python3-pip python3-jsonschema dataset-fashion-mnist
 )
 

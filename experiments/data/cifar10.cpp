@@ -3,150 +3,183 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <filesystem>
+#include <optional>
 #include <tuple>
 #include <utility>
 
+#include "experiments/data/cifar_records.h"
+#include "experiments/data/file_set.h"
 #include "experiments/data/files.h"
+#include "experiments/data/jpeg_dataset.h"
 #include "sbp/base/error.h"
 
 namespace sbp::experiments {
 namespace {
 
-constexpr std::size_t kImageBytes = 3 * 32 * 32;
-constexpr std::size_t kRecordBytes = 1 + kImageBytes;
+using Shared = std::shared_ptr<const CifarRecords>;
 
-using Records = std::vector<std::byte>;
-
-// The records [first, first + count), as they lie in the files.
-class Cifar10 : public Dataset {
- public:
-  Cifar10(std::shared_ptr<const Records> records, std::size_t first, std::size_t count)
-      : geometry_(cifar10_geometry()), records_(std::move(records)), first_(first), count_(count) {}
-
-  std::int64_t size() const override { return static_cast<std::int64_t>(count_); }
-  const ImageGeometry& geometry() const override { return geometry_; }
-  std::int64_t label(std::int64_t index) const override {
-    return std::to_integer<std::int64_t>(record(index).front());
-  }
-  void read(std::int64_t index, std::span<std::uint8_t> pixels) const override {
-    const auto image = record(index).subspan(1);
-    std::memcpy(pixels.data(), image.data(), image.size());
-  }
-
- private:
-  std::span<const std::byte> record(std::int64_t index) const {
-    const std::size_t place = first_ + static_cast<std::size_t>(index);
-    return std::span(*records_).subspan(place * kRecordBytes, kRecordBytes);
-  }
-
-  ImageGeometry geometry_;
-  std::shared_ptr<const Records> records_;
-  std::size_t first_;
-  std::size_t count_;
-};
-
-Records read_batch(const std::string& path) {
-  Records records = read_file(path, "CIFAR-10 batch");
-  const std::size_t count = records.size() / kRecordBytes;
-  if (count == 0 || records.size() % kRecordBytes != 0) {
-    throw Error(fmt::format(
-        "CIFAR-10 batch '{}' has {} bytes, which is {} whole records of {} bytes and {} bytes of "
-        "record {} (counted from 0); it must hold whole records, at least one",
-        path, records.size(), count, kRecordBytes, records.size() % kRecordBytes, count));
-  }
-  const std::int64_t classes = cifar10_geometry().classes;
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto label = std::to_integer<int>(records[i * kRecordBytes]);
-    if (label >= classes) {
-      throw Error(fmt::format(
-          "CIFAR-10 batch '{}' has label {} at record {} (counted from 0); labels are 0 to {}",
-          path, label, i, classes - 1));
-    }
-  }
-  return records;
+CifarFormat format_of(std::int64_t image) {
+  return {.name = "CIFAR-10", .geometry = cifar10_geometry(image)};
 }
 
-std::shared_ptr<const Records> read_batches(const std::vector<std::string>& paths) {
-  Records all;
+void append(CifarRecords& all, CifarRecords batch, const std::string& name,
+            const CifarFormat& format) {
+  check_records(batch, name, format);
+  if (all.empty()) {
+    all = std::move(batch);
+  } else {
+    all.insert(all.end(), batch.begin(), batch.end());
+  }
+}
+
+Shared read_batches(const std::vector<std::string>& paths, const CifarFormat& format) {
+  CifarRecords all;
   for (const std::string& path : paths) {
-    Records batch = read_batch(path);
-    if (all.empty()) {
-      all = std::move(batch);
-    } else {
-      all.insert(all.end(), batch.begin(), batch.end());
-    }
+    append(all, read_file(path, "CIFAR-10 batch"), path, format);
   }
-  return std::make_shared<const Records>(std::move(all));
+  return std::make_shared<const CifarRecords>(std::move(all));
 }
 
-std::unique_ptr<Dataset> view(const std::shared_ptr<const Records>& records, std::size_t first,
-                              std::size_t count) {
-  return std::make_unique<Cifar10>(records, first, count);
-}
-
-// Without a test batch: the last fifth is kept from training.
-void split_off_test(const std::shared_ptr<const Records>& records, const std::string& path,
-                    DataSource& source) {
-  const std::size_t count = records->size() / kRecordBytes;
+// Without a test batch the last fifth is kept from training.
+void split(const Shared& records, const Shared& test, const std::string& path,
+           const CifarFormat& format, DataSource& source) {
+  const std::size_t count = records->size() / format.record_bytes();
+  if (test) {
+    source.train = view_records(records, 0, count, format);
+    source.test = view_records(test, 0, test->size() / format.record_bytes(), format);
+    return;
+  }
   if (count < 2) {
     throw Error(
         fmt::format("CIFAR-10 data '{}' hold a single record; without a test batch at "
                     "least 2 are needed, one to train and one to test",
                     path));
   }
-  const std::size_t test = std::max<std::size_t>(count / 5, 1);
-  source.train = view(records, 0, count - test);
-  source.test = view(records, count - test, test);
+  const std::size_t held_out = std::max<std::size_t>(count / 5, 1);
+  source.train = view_records(records, 0, count - held_out, format);
+  source.test = view_records(records, count - held_out, held_out, format);
 }
 
-// The training batches of a folder, data_batch_2 before data_batch_10.
+std::string last_part(const std::string& name) {
+  return name.substr(name.rfind('/') + 1);
+}
+
+bool is_training_batch(const std::string& name) {
+  return name.starts_with("data_batch_") && name.ends_with(".bin");
+}
+
+// data_batch_2 before data_batch_10.
+std::tuple<std::size_t, std::string> batch_order(const std::string& name) {
+  return {name.size(), name};
+}
+
+// The training batches of a folder.
 std::vector<std::string> find_batches(const std::string& folder) {
   std::vector<std::string> paths;
   std::error_code code;
   const std::filesystem::directory_iterator entries(folder, code);
   if (code) throw Error(fmt::format("cannot list folder '{}': {}", folder, code.message()));
   for (const auto& entry : entries) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with("data_batch_") && name.ends_with(".bin")) {
-      paths.push_back(entry.path().string());
-    }
+    if (is_training_batch(entry.path().filename().string())) paths.push_back(entry.path().string());
   }
   if (paths.empty()) {
     throw Error(fmt::format(
         "no CIFAR-10 batches in folder '{}'; it must hold data_batch_1.bin and so on", folder));
   }
-  std::ranges::sort(paths, {},
-                    [](const std::string& path) { return std::tuple(path.size(), path); });
+  std::ranges::sort(paths, {}, batch_order);
   return paths;
+}
+
+void open_folder(const std::string& path, const CifarFormat& format, DataSource& source) {
+  const Shared records = read_batches(find_batches(path), format);
+  const std::string test_path = (std::filesystem::path(path) / "test_batch.bin").string();
+  std::error_code code;
+  Shared test;
+  if (std::filesystem::exists(test_path, code)) test = read_batches({test_path}, format);
+  split(records, test, path, format, source);
+}
+
+// The label in "train/00000_6.jpg"; nothing for other names.
+std::optional<std::int64_t> jpeg_label(const std::string& name) {
+  constexpr std::string_view kEnding = "_0.jpg";
+  const std::string file = last_part(name);
+  if (!file.ends_with(".jpg") || file.size() <= kEnding.size()) return std::nullopt;
+  const std::string_view ending = std::string_view(file).substr(file.size() - kEnding.size());
+  if (ending[0] != '_' || ending[1] < '0' || ending[1] > '9') return std::nullopt;
+  return ending[1] - '0';
+}
+
+bool lies_in(const std::string& name, std::string_view folder) {
+  return name.starts_with(concat(folder, "/")) ||
+         name.find(concat("/", folder, "/")) != std::string::npos;
+}
+
+std::unique_ptr<Dataset> jpegs(const std::shared_ptr<const FileSet>& set, std::string_view folder,
+                               const CifarFormat& format) {
+  std::vector<LabelledFile> files;
+  for (const StoredFile& file : set->files()) {
+    const std::optional<std::int64_t> label = jpeg_label(file.name);
+    if (label && lies_in(file.name, folder)) files.push_back({&file, *label});
+  }
+  if (files.empty()) {
+    throw Error(
+        fmt::format("no CIFAR-10 in archive '{}'; it must hold data_batch_1.bin and so on, or "
+                    "train/NNNNN_LABEL.jpg and test/NNNNN_LABEL.jpg; there is nothing for {}/",
+                    set->path(), folder));
+  }
+  return std::make_unique<JpegDataset>(set, std::move(files), format.geometry);
+}
+
+void open_archive(const std::string& path, const CifarFormat& format, DataSource& source) {
+  const std::shared_ptr<const FileSet> set = open_file_set(path);
+  std::vector<const StoredFile*> batches;
+  Shared test;
+  const auto read = [&](const StoredFile& file, CifarRecords& all) {
+    std::vector<std::byte> bytes;
+    set->read(file, bytes);
+    append(all, std::move(bytes), set->describe(file), format);
+  };
+  for (const StoredFile& file : set->files()) {
+    const std::string name = last_part(file.name);
+    if (is_training_batch(name)) batches.push_back(&file);
+    if (name != "test_batch.bin") continue;
+    CifarRecords records;
+    read(file, records);
+    test = std::make_shared<const CifarRecords>(std::move(records));
+  }
+  if (batches.empty()) {
+    source.train = jpegs(set, "train", format);
+    source.test = jpegs(set, "test", format);
+    return;
+  }
+  std::ranges::sort(batches, {}, [](const StoredFile* file) { return batch_order(file->name); });
+  CifarRecords all;
+  for (const StoredFile* batch : batches) read(*batch, all);
+  split(std::make_shared<const CifarRecords>(std::move(all)), test, path, format, source);
 }
 
 }  // namespace
 
-ImageGeometry cifar10_geometry() {
-  return {.channels = 3, .height = 32, .width = 32, .classes = 10};
+ImageGeometry cifar10_geometry(std::int64_t image) {
+  return {.channels = 3, .height = image, .width = image, .classes = 10};
 }
 
-DataSource open_cifar10(const std::string& path) {
+DataSource open_cifar10(const std::string& path, std::int64_t image) {
   if (path.empty()) {
     throw UsageError(
-        "cifar10 needs the batch file or the folder of batches: cifar10:path=FILE_OR_FOLDER");
+        "cifar10 needs the batch file, the folder of batches or an archive: "
+        "cifar10:path=FILE_OR_FOLDER");
   }
+  const CifarFormat format = format_of(image);
   DataSource source;
   std::error_code code;
-  if (!std::filesystem::is_directory(path, code)) {
-    split_off_test(read_batches({path}), path, source);
+  if (std::filesystem::is_directory(path, code)) {
+    open_folder(path, format, source);
+  } else if (is_archive_name(path)) {
+    open_archive(path, format, source);
   } else {
-    const auto records = read_batches(find_batches(path));
-    const std::string test_path = (std::filesystem::path(path) / "test_batch.bin").string();
-    if (std::filesystem::exists(test_path, code)) {
-      const auto test_records = read_batches({test_path});
-      source.train = view(records, 0, records->size() / kRecordBytes);
-      source.test = view(test_records, 0, test_records->size() / kRecordBytes);
-    } else {
-      split_off_test(records, path, source);
-    }
+    split(read_batches({path}, format), nullptr, path, format, source);
   }
   // Over all pixels of the 50,000 training images; the figures in common use.
   source.mean = {0.4914, 0.4822, 0.4465};

@@ -1,4 +1,4 @@
-// CIFAR-10 in its binary form: colour images, 32x32, 10 classes (Krizhevsky 2009).
+// CIFAR-10: colour images, 32x32, 10 classes (Krizhevsky 2009).
 #pragma once
 
 #include <string>
@@ -7,12 +7,12 @@
 
 namespace sbp::experiments {
 
-ImageGeometry cifar10_geometry();
+// `image`: height and width of batches, to which images are resized.
+ImageGeometry cifar10_geometry(std::int64_t image = 32);
 
-// Reads batch files: records of 3,073 bytes, the label and 1,024 bytes each of red, green and
-// blue. `path` is one batch file, or a folder with data_batch_*.bin (train) and test_batch.bin
-// (test). Where there is no test batch, the last fifth of the records (rounded down, but at least
-// one) is the test set.
-DataSource open_cifar10(const std::string& path);
+// `path` is one batch file of the binary form, a folder or archive with data_batch_*.bin (train)
+// and test_batch.bin (test), or an archive with NNNNN_LABEL.jpg in train/ and test/. Where there is
+// no test batch, the last fifth of the records (rounded down, but at least one) is the test set.
+DataSource open_cifar10(const std::string& path, std::int64_t image = 32);
 
 }  // namespace sbp::experiments

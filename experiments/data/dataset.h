@@ -1,13 +1,12 @@
-// Image data sets, held as bytes in memory; LibTorch-free.
+// Image data sets as bytes, each image of a size of its own; LibTorch-free.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
+#include "experiments/data/image.h"
 #include "sbp/base/spec.h"
 
 namespace sbp::experiments {
@@ -27,10 +26,14 @@ class Dataset {
  public:
   virtual ~Dataset() = default;
   virtual std::int64_t size() const = 0;
+  // Channels and classes of the images, and the height and width that batches of them have.
   virtual const ImageGeometry& geometry() const = 0;
   virtual std::int64_t label(std::int64_t index) const = 0;
-  // Writes the image's bytes, channel by channel, row by row (geometry().elements() of them).
-  virtual void read(std::int64_t index, std::span<std::uint8_t> pixels) const = 0;
+  // The image's own size, found without decoding it.
+  virtual ImageSize dimensions(std::int64_t index) const = 0;
+  // Replaces `image`, with geometry().channels channels, at its own size or one that is scaled down
+  // but no smaller than `at_least` in either direction.
+  virtual void read(std::int64_t index, const ImageSize& at_least, Image& image) const = 0;
 };
 
 struct DataSource {
@@ -39,12 +42,17 @@ struct DataSource {
   // Per channel, of pixels scaled to [0, 1].
   std::vector<double> mean;
   std::vector<double> standard_deviation;
+  // What share of the resized image's sides evaluation crops from its centre.
+  double crop_ratio = 1.0;
+  std::vector<std::string> warnings;  // sentences for the report: images left out
 };
 
-// The schemas of what open_data understands: `synthetic`, `fashion_mnist`, `cifar10`.
+// The schemas of what open_data understands: `synthetic`, `fashion_mnist`, `cifar10`, `cifar100`,
+// `folder`.
 const std::vector<SpecSchema>& data_schemas();
 
-// The geometry of the data without reading it; zeros where only the files can tell.
+// The geometry of the data without reading images; the names in an image folder are listed where
+// its classes are not given.
 ImageGeometry geometry_of(const Spec& data, const ImageGeometry& wanted_by_model);
 
 // `data` with the sizes that it left to the model filled in, as they are in `geometry`.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <span>
 #include <utility>
 
 #include "experiments/data/idx.h"
@@ -24,10 +25,12 @@ class FashionMnist : public Dataset {
   std::int64_t label(std::int64_t index) const override {
     return labels_.at(static_cast<std::size_t>(index));
   }
-  void read(std::int64_t index, std::span<std::uint8_t> pixels) const override {
-    const auto bytes = static_cast<std::size_t>(geometry_.elements());
-    const auto image = std::span(images_).subspan(static_cast<std::size_t>(index) * bytes, bytes);
-    std::ranges::copy(image, pixels.begin());
+  ImageSize dimensions(std::int64_t) const override { return {geometry_.height, geometry_.width}; }
+  void read(std::int64_t index, const ImageSize& /*at_least*/, Image& image) const override {
+    image.reshape(geometry_.channels, dimensions(index));
+    const std::size_t bytes = image.bytes.size();
+    std::ranges::copy(std::span(images_).subspan(static_cast<std::size_t>(index) * bytes, bytes),
+                      image.bytes.begin());
   }
 
  private:

@@ -1,7 +1,6 @@
 #include "experiments/data/loader.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -11,91 +10,14 @@
 #include <thread>
 #include <utility>
 
+#include "experiments/data/mix.h"
+#include "experiments/data/sample_maker.h"
+#include "experiments/data/worker_pool.h"
 #include "sbp/base/error.h"
 #include "sbp/random.h"
 
 namespace sbp::experiments {
 namespace {
-
-// A byte's normalised value, by channel.
-using Levels = std::vector<std::array<float, 256>>;
-
-Levels make_levels(const DataSource& source, std::int64_t channels) {
-  const auto count = static_cast<std::size_t>(channels);
-  if (source.mean.size() != count || source.standard_deviation.size() != count) {
-    throw Error(concat("cannot normalise images of ", channels, " channels with ",
-                       source.mean.size(), " means and ", source.standard_deviation.size(),
-                       " standard deviations"));
-  }
-  Levels levels(count);
-  for (std::size_t channel = 0; channel < count; ++channel) {
-    const double mean = source.mean[channel];
-    const double deviation = source.standard_deviation[channel];
-    for (std::size_t byte = 0; byte < 256; ++byte) {
-      const double scaled = static_cast<double>(byte) / 255.0;
-      levels[channel][byte] = static_cast<float>((scaled - mean) / deviation);
-    }
-  }
-  return levels;
-}
-
-// How one image is cut and turned.
-struct Augmentation {
-  bool flip = false;
-  std::int64_t down = 0;   // rows from the image's origin to the crop's; negative: padding first
-  std::int64_t right = 0;  // columns, likewise
-};
-
-// Draws the same numbers whatever is switched on, so that one switch does not change the other.
-Augmentation draw_augmentation(const LoaderOptions& options, std::int64_t epoch,
-                               std::int64_t sample) {
-  Augmentation chosen;
-  if (!options.flip && options.crop_padding == 0) return chosen;
-  RandomStream stream({.seed = options.seed,
-                       .step = static_cast<std::uint32_t>(epoch),
-                       .site = static_cast<std::uint32_t>(sample),
-                       .purpose = Purpose::augment});
-  const bool flip = stream.below(2) == 1;
-  const auto places = static_cast<std::uint64_t>(2 * options.crop_padding + 1);
-  chosen.down = static_cast<std::int64_t>(stream.below(places)) - options.crop_padding;
-  chosen.right = static_cast<std::int64_t>(stream.below(places)) - options.crop_padding;
-  chosen.flip = options.flip && flip;
-  return chosen;
-}
-
-// One row of the crop: `level` of each of `row`'s bytes, black where the crop leaves the image.
-void write_row(std::span<const std::uint8_t> row, const std::array<float, 256>& level,
-               const Augmentation& how, std::span<float> out) {
-  const auto width = static_cast<std::int64_t>(row.size());
-  const std::int64_t first = std::clamp<std::int64_t>(-how.right, 0, width);
-  const std::int64_t last = std::clamp<std::int64_t>(width - how.right, first, width);
-  std::fill(out.begin(), out.begin() + first, level[0]);
-  for (std::int64_t x = first; x < last; ++x) {
-    out[static_cast<std::size_t>(x)] = level[row[static_cast<std::size_t>(x + how.right)]];
-  }
-  std::fill(out.begin() + last, out.end(), level[0]);
-  if (how.flip) std::ranges::reverse(out);
-}
-
-void write_image(std::span<const std::uint8_t> pixels, const ImageGeometry& geometry,
-                 const Levels& levels, const Augmentation& how, std::span<float> out) {
-  const auto width = static_cast<std::size_t>(geometry.width);
-  std::size_t place = 0;
-  for (std::int64_t channel = 0; channel < geometry.channels; ++channel) {
-    const std::array<float, 256>& level = levels[static_cast<std::size_t>(channel)];
-    for (std::int64_t y = 0; y < geometry.height; ++y) {
-      const std::int64_t source_row = y + how.down;
-      const std::span<float> target = out.subspan(place, width);
-      place += width;
-      if (source_row < 0 || source_row >= geometry.height) {
-        std::ranges::fill(target, level[0]);
-        continue;
-      }
-      const std::int64_t start = (channel * geometry.height + source_row) * geometry.width;
-      write_row(pixels.subspan(static_cast<std::size_t>(start), width), level, how, target);
-    }
-  }
-}
 
 void check_options(const LoaderOptions& options) {
   const auto require = [](bool good, std::string_view name, std::int64_t least,
@@ -106,7 +28,24 @@ void check_options(const LoaderOptions& options) {
   require(options.batch >= 1, "batch", 1, options.batch);
   require(options.crop_padding >= 0, "crop padding", 0, options.crop_padding);
   require(options.prefetch >= 0, "prefetch", 0, options.prefetch);
+  require(options.workers >= 1, "workers", 1, options.workers);
   require(options.limit.value_or(1) >= 1, "limit of samples", 1, options.limit.value_or(1));
+  if (!(options.crop_ratio.value_or(1.0) > 0.0 && options.crop_ratio.value_or(1.0) <= 1.0)) {
+    throw UsageError(concat("the crop ratio of evaluation must be above 0 and at most 1, not '",
+                            *options.crop_ratio, "'"));
+  }
+}
+
+Augmentation augmentation_of(const LoaderOptions& options) {
+  check_options(options);
+  Augmentation all = make_augmentation(options.augment);
+  if (options.flip && all.flip) throw UsageError("flip is given twice: as option and in augment");
+  if (options.crop_padding > 0 && all.padding > 0) {
+    throw UsageError("padding is given twice: as crop padding and as pad in augment");
+  }
+  all.flip = all.flip || options.flip;
+  all.padding = std::max(all.padding, options.crop_padding);
+  return all;
 }
 
 }  // namespace
@@ -115,9 +54,12 @@ void check_options(const LoaderOptions& options) {
 class Loader::Worker {
  public:
   Worker(const Dataset& data, const DataSource& source, const LoaderOptions& options)
-      : data_(data), options_(options) {
-    check_options(options);
-    levels_ = make_levels(source, data.geometry().channels);
+      : data_(data),
+        options_(options),
+        augmentation_(augmentation_of(options)),
+        maker_(data, source, augmentation_, options.crop_ratio.value_or(source.crop_ratio)),
+        pool_(options.workers),
+        scratch_(pool_.workers()) {
     samples_ = std::min(data.size(), options.limit.value_or(data.size()));
     if (options.drop_last && samples_ < options.batch) {
       throw UsageError(concat("batch must be at most ", samples_,
@@ -134,10 +76,15 @@ class Loader::Worker {
     return (samples_ + rest) / options_.batch;
   }
 
-  void start_epoch(std::int64_t epoch) {
+  void start_epoch(std::int64_t epoch, std::int64_t first_batch) {
+    if (first_batch < 0 || first_batch > batches_per_epoch()) {
+      throw Error(concat("cannot start an epoch of ", batches_per_epoch(), " batches at batch '",
+                         first_batch, "'"));
+    }
     stop();
     epoch_ = epoch;
-    handed_out_ = 0;
+    first_batch_ = first_batch;
+    handed_out_ = first_batch;
     wait_seconds_ = 0.0;
     order_.resize(static_cast<std::size_t>(samples_));
     std::iota(order_.begin(), order_.end(), std::int64_t{0});
@@ -167,7 +114,7 @@ class Loader::Worker {
   // stop, or a batch fails.
   void produce() {
     try {
-      for (std::int64_t index = 0; index < batches_per_epoch(); ++index) {
+      for (std::int64_t index = first_batch_; index < batches_per_epoch(); ++index) {
         {
           std::unique_lock lock(mutex_);
           changed_.wait(lock, [this] {
@@ -213,32 +160,47 @@ class Loader::Worker {
   }
 
   // Depends on nothing but the epoch and the index: the same on every thread.
-  Batch make_batch(std::int64_t index) const {
+  Batch make_batch(std::int64_t index) {
     const ImageGeometry& geometry = data_.geometry();
     const auto elements = static_cast<std::size_t>(geometry.elements());
     const std::int64_t first = index * options_.batch;
     Batch batch;
     batch.size = std::min(options_.batch, samples_ - first);
     batch.images.resize(static_cast<std::size_t>(batch.size) * elements);
-    std::vector<std::uint8_t> pixels(elements);
-    for (std::int64_t i = 0; i < batch.size; ++i) {
+    pool_.run(batch.size, [&](std::int64_t i, std::size_t worker) {
       const std::int64_t sample = order_[static_cast<std::size_t>(first + i)];
-      data_.read(sample, pixels);
-      batch.labels.push_back(data_.label(sample));
-      write_image(
-          pixels, geometry, levels_, draw_augmentation(options_, epoch_, sample),
+      maker_.make(
+          {options_.seed, epoch_, sample}, scratch_[worker],
           std::span(batch.images).subspan(static_cast<std::size_t>(i) * elements, elements));
+    });
+    for (std::int64_t i = 0; i < batch.size; ++i) {
+      batch.labels.push_back(data_.label(order_[static_cast<std::size_t>(first + i)]));
     }
+    if (augmentation_.mix) mix(index, batch);
     return batch;
+  }
+
+  void mix(std::int64_t index, Batch& batch) const {
+    const ImageGeometry& geometry = data_.geometry();
+    const ImageSize size = {geometry.height, geometry.width};
+    RandomStream stream = augment_stream({options_.seed, epoch_, index}, AugmentStream::mix);
+    const MixDraw draw = draw_mix(*augmentation_.mix, size, stream);
+    mix_images(batch.images, batch.size, geometry.channels, size, draw);
+    batch.targets = mixed_targets(batch.labels, geometry.classes, draw);
+    batch.target_classes = geometry.classes;
   }
 
   const Dataset& data_;
   LoaderOptions options_;
-  Levels levels_;
+  Augmentation augmentation_;
+  SampleMaker maker_;
+  WorkerPool pool_;  // of whichever thread makes batches
+  std::vector<SampleScratch> scratch_;
   std::int64_t samples_ = 0;
 
   // Of the epoch; the thread only reads them.
   std::int64_t epoch_ = 0;
+  std::int64_t first_batch_ = 0;
   std::vector<std::int64_t> order_;
 
   // Of the caller's thread.
@@ -262,8 +224,8 @@ Loader::~Loader() = default;
 std::int64_t Loader::batches_per_epoch() const {
   return worker_->batches_per_epoch();
 }
-void Loader::start_epoch(std::int64_t epoch) {
-  worker_->start_epoch(epoch);
+void Loader::start_epoch(std::int64_t epoch, std::int64_t first_batch) {
+  worker_->start_epoch(epoch, first_batch);
 }
 std::optional<Batch> Loader::next() {
   return worker_->next();

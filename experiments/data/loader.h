@@ -1,4 +1,4 @@
-// Batches in a seeded order, prepared ahead on a thread of their own; LibTorch-free.
+// Batches in a seeded order, prepared ahead on threads of their own; LibTorch-free.
 #pragma once
 
 #include <cstdint>
@@ -10,13 +10,13 @@
 
 namespace sbp::experiments {
 
-// Normalised images [size, C, H, W] and their classes.
+// Normalised images [size, C, H, W] and their classes. A batch for Meta has its sizes only.
 struct Batch {
   std::vector<float> images;
-  std::vector<std::int64_t> labels;
-  std::vector<float> targets;       // [size, classes], where images are mixed; else empty
-  std::int64_t target_classes = 0;  // above 0: `targets` is what to learn, not `labels`
+  std::vector<std::int64_t> labels;  // of mixed images: the first one's
+  std::vector<float> targets;        // [size, classes] when mixing, else empty
   std::int64_t size = 0;
+  std::int64_t target_classes = 0;  // above 0: targets are dense, of so many classes
 };
 
 struct LoaderOptions {
@@ -28,6 +28,9 @@ struct LoaderOptions {
   std::int64_t crop_padding = 0;  // random crop after padding by so many black pixels, keyed alike
   std::optional<std::int64_t> limit = {};  // only the first so many samples of the data set
   std::int64_t prefetch = 4;               // batches prepared ahead; 0: on the caller's thread
+  std::int64_t workers = 1;                // threads that share the samples of a batch
+  std::vector<Spec> augment = {};          // of augmentation_schemas(); joined by flip and padding
+  std::optional<double> crop_ratio = {};   // of images resized whole; default: the data's own
 };
 
 class Loader {
@@ -38,11 +41,13 @@ class Loader {
   ~Loader();
 
   std::int64_t batches_per_epoch() const;
-  // Starts an epoch (from 0); what was prefetched of another is thrown away. Before the first call
-  // next() gives nothing.
-  void start_epoch(std::int64_t epoch);
-  // The next batch of the epoch, nothing at its end. Errors of the worker come out here, once the
-  // batches made before them are handed out. The same batches whatever `prefetch` is.
+  // Starts an epoch (from 0) at one of its batches: those before it are not read, those from it on
+  // are the same. What was prefetched of another epoch is thrown away. Before the first call next()
+  // gives nothing. Throws Error for a batch beyond the epoch's end.
+  void start_epoch(std::int64_t epoch, std::int64_t first_batch = 0);
+  // The next batch of the epoch, nothing at its end. Errors of the workers come out here, once the
+  // batches made before them are handed out. The same batches whatever `prefetch` and `workers`
+  // are.
   std::optional<Batch> next();
   // Seconds that next() spent waiting since start_epoch.
   double wait_seconds() const;

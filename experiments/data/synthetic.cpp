@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <vector>
 
 #include "sbp/random.h"
@@ -51,7 +52,11 @@ class Synthetic : public Dataset {
   const ImageGeometry& geometry() const override { return geometry_; }
   std::int64_t label(std::int64_t index) const override { return index % geometry_.classes; }
 
-  void read(std::int64_t index, std::span<std::uint8_t> pixels) const override {
+  ImageSize dimensions(std::int64_t) const override { return {geometry_.height, geometry_.width}; }
+
+  void read(std::int64_t index, const ImageSize&, Image& image) const override {
+    image.reshape(geometry_.channels, {geometry_.height, geometry_.width});
+    std::vector<std::uint8_t>& pixels = image.bytes;
     NoiseBytes pattern(key(Stream::pattern, label(index)));
     NoiseBytes noise(key(noise_, index));
     std::vector<std::size_t> columns;  // each x's tile

@@ -39,16 +39,23 @@ reports::StepTimes times_of(const std::vector<StepDurations>& steps, std::int64_
   return times;
 }
 
-// Every step of a profile runs on the first batch of the first epoch.
-Batch first_batch(const ResolvedRun& run) {
+// Every step of a profile runs on the first batch of the first epoch. Adds what opening the data
+// warns of.
+Batch first_batch(const ResolvedRun& run, std::vector<std::string>& warnings) {
   const std::int64_t size = run.options.batch;
-  if (run.device.kind == DeviceId::Kind::meta) return batch_without_values(size);
+  if (run.device.kind == DeviceId::Kind::meta) return batch_without_values(run);
   const DataSource source = open_data(run.data, run.geometry, run.options.seed);
   if (source.train->size() < size) {
     throw UsageError(concat("batch '", size, "' is more than the ", source.train->size(),
                             " training images of '", run.options.data, "'"));
   }
-  Loader loader(*source.train, source, {.batch = size, .seed = run.options.seed, .prefetch = 0});
+  warnings.insert(warnings.end(), source.warnings.begin(), source.warnings.end());
+  Loader loader(*source.train, source,
+                {.batch = size,
+                 .seed = run.options.seed,
+                 .prefetch = 0,
+                 .workers = run.options.workers,
+                 .augment = run.augment});
   loader.start_epoch(0);
   return *loader.next();
 }
@@ -68,7 +75,8 @@ class ProfileRun {
   reports::ProfileReport run() {
     prepare_libtorch(run_);
     check_memory(run_, options_.zero_grad);
-    const Batch batch = first_batch(run_);
+    std::vector<std::string> data_warnings;
+    const Batch batch = first_batch(run_, data_warnings);
     const auto resident_before = resident_bytes();
     const bool resident_was_reset = reset_peak_resident();
 
@@ -103,6 +111,9 @@ class ProfileRun {
     const std::vector<double> kept_rows(counts.begin(), counts.end());
     report.strategy = strategy_outcome(plan, kept_rows);
     report.header.warnings = mask_warnings(plan, kept_rows);
+    for (std::string& warning : data_warnings) {
+      report.header.warnings.push_back(std::move(warning));
+    }
     report.memory = traced.memory;
     report.tracing_seconds = traced.result.seconds.step;
     if (!meta) report.loss = traced.result.loss;

@@ -20,6 +20,8 @@ struct RunOptions {
   std::int64_t batch = 8;
   std::uint64_t seed = 0;
   std::int64_t threads = 0;  // 0: as many as there are processors
+  std::string augment;       // specs of --list augmentations; empty: none
+  std::int64_t workers = 1;  // threads that read and augment images
   std::vector<std::string> command_line;
 };
 
@@ -43,6 +45,7 @@ struct TrainOptions : RunOptions {
   std::optional<std::int64_t> evaluation_samples;  // at most; default all
   bool flip = false;                               // random horizontal flip of training images
   std::int64_t crop_padding = 0;                   // random crop after padding by so many pixels
+  double evaluation_crop_ratio = 0.0;              // of the resized image; 0: the data's own
   bool profile_step = true;                        // trace one step after training starts
 };
 

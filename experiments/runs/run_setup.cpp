@@ -6,6 +6,7 @@
 #include <cmath>
 #include <thread>
 
+#include "experiments/data/augmentation.h"
 #include "experiments/models/registry.h"
 #include "experiments/runs/catalogue.h"
 #include "experiments/runs/environment.h"
@@ -31,6 +32,9 @@ void check_numbers(const RunOptions& options) {
   if (options.threads < 0 || options.threads > 1024) {
     throw UsageError(
         concat("threads '", options.threads, "' is outside 0-1024 (0: one a processor)"));
+  }
+  if (options.workers < 1 || options.workers > 1024) {
+    throw UsageError(concat("workers '", options.workers, "' is outside 1-1024"));
   }
   if (options.precision != "fp32") {
     throw UsageError(concat("precision '", options.precision, "' is not available; use fp32"));
@@ -82,6 +86,8 @@ ResolvedRun resolve_run(const RunOptions& options) {
   run.model = parse_spec(options.model, "model", model_schemas());
   run.data = parse_spec(options.data, "data", data_schemas());
   run.optimizer = parse_spec(options.optimizer, "optimizer", optimizer_schemas());
+  run.augment = parse_augmentation(options.augment);
+  make_augmentation(run.augment);  // its errors come before anything is read
   run.geometry = geometry_of(run.data, wanted_by(run.model));
   run.model = fit_to_data(run.model, run.geometry);
   run.data = fit_to_geometry(run.data, run.geometry);
@@ -182,7 +188,8 @@ reports::Header make_header(const ResolvedRun& run, const Plan& plan) {
       {"strategy", plan.strategy},      {"optimizer", to_string(run.optimizer)},
       {"batch", options.batch},         {"seed", static_cast<std::int64_t>(options.seed)},
       {"threads", options.threads},     {"device", to_string(run.device)},
-      {"precision", options.precision},
+      {"precision", options.precision}, {"augment", to_string(run.augment)},
+      {"workers", options.workers},
   };
   header.environment = describe_environment();
   header.environment.libtorch_version = TORCH_VERSION;
@@ -190,9 +197,10 @@ reports::Header make_header(const ResolvedRun& run, const Plan& plan) {
   return header;
 }
 
-Batch batch_without_values(std::int64_t size) {
+Batch batch_without_values(const ResolvedRun& run) {
   Batch batch;
-  batch.size = size;
+  batch.size = run.options.batch;
+  if (make_augmentation(run.augment).mix) batch.target_classes = run.geometry.classes;
   return batch;
 }
 
@@ -208,7 +216,7 @@ void check_memory(const ResolvedRun& run, ZeroGrad zero_grad) {
   Trainer trainer(*model, plan, masks, *optimizer, {.device = at::kMeta, .zero_grad = zero_grad});
   profiler::reset_peak_live_bytes(meta);
   // Twice: the optimizer's state exists from the first update on.
-  const Batch batch = batch_without_values(run.options.batch);
+  const Batch batch = batch_without_values(run);
   for (int step = 0; step < 2; ++step) trainer.step(batch, step, 0.0);
   // The process grows by more than its tensors: freed blocks that malloc keeps, scratch of kernels.
   // Measured 1.22 to 1.36 times the peak (docs/accounting.md).

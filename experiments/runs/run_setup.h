@@ -23,6 +23,7 @@ struct ResolvedRun {
   Spec model;
   Spec data;
   Spec optimizer;
+  std::vector<Spec> augment;
   DeviceId device;
   ImageGeometry geometry;  // of the data
 };
@@ -50,8 +51,8 @@ reports::ModelFacts model_facts(const ResolvedRun& run, const Model& model);
 // Command line, resolved configuration and environment.
 reports::Header make_header(const ResolvedRun& run, const Plan& plan);
 
-// A batch for Meta, where only its size matters.
-Batch batch_without_values(std::int64_t size);
+// A batch of the run for Meta, where only its sizes matter.
+Batch batch_without_values(const ResolvedRun& run);
 
 // What one training step of the run would peak at, by a dry run. Throws Error saying so when the
 // machine has less memory than that (cpu only).

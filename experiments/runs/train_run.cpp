@@ -41,6 +41,10 @@ void check(const TrainOptions& options, const ResolvedRun& run) {
   if (options.warmup_steps < 0 || options.crop_padding < 0 || options.evaluate_every < 0) {
     throw UsageError("warm-up steps, crop padding and evaluation interval cannot be negative");
   }
+  if (!(options.evaluation_crop_ratio >= 0.0 && options.evaluation_crop_ratio <= 1.0)) {
+    throw UsageError(
+        concat("evaluation crop ratio '", options.evaluation_crop_ratio, "' is outside [0, 1]"));
+  }
   if (!(options.learning_rate_minimum >= 0.0)) {
     throw UsageError(
         concat("minimum learning rate '", options.learning_rate_minimum, "' is negative"));
@@ -58,7 +62,9 @@ class TrainRun {
                 {.batch = run.options.batch,
                  .seed = run.options.seed,
                  .flip = options.flip,
-                 .crop_padding = options.crop_padding}),
+                 .crop_padding = options.crop_padding,
+                 .workers = run.options.workers,
+                 .augment = run.augment}),
         model_(make_model(run)),
         plan_(make_plan(run, *model_)),
         masks_(run.options.seed),
@@ -176,6 +182,13 @@ class TrainRun {
     }
     report_.strategy = strategy_outcome(plan_, means);
     report_.header.warnings = mask_warnings(plan_, means);
+    report_.header.warnings.insert(report_.header.warnings.end(), data_.warnings.begin(),
+                                   data_.warnings.end());
+  }
+
+  double crop_ratio() const {
+    const double asked = options_.evaluation_crop_ratio;
+    return asked > 0.0 ? asked : data_.crop_ratio;
   }
 
   std::optional<reports::Evaluation> evaluate() {
@@ -183,7 +196,9 @@ class TrainRun {
                   {.batch = run_.options.batch,
                    .shuffle = false,
                    .drop_last = false,
-                   .limit = options_.evaluation_samples});
+                   .limit = options_.evaluation_samples,
+                   .workers = run_.options.workers,
+                   .crop_ratio = crop_ratio()});
     const reports::Evaluation evaluation =
         trainer_.evaluate(loader, [this] { return interrupted(); });
     if (report_.interrupted) return std::nullopt;
@@ -217,6 +232,7 @@ class TrainRun {
                                options_.evaluation_samples.value_or(data_.test->size()));
     configuration.emplace_back("flip", options_.flip);
     configuration.emplace_back("crop_padding", options_.crop_padding);
+    configuration.emplace_back("evaluation_crop_ratio", crop_ratio());
     configuration.emplace_back("train_samples", data_.train->size());
   }
 

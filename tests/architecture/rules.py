@@ -48,6 +48,9 @@ LIBRARIES = (
         r"reports/[^/]+\.cpp|experiments/data/safetensors\.cpp|experiments/recipes/[^/]+\.cpp|"
         r"tests/.*")),
     ("the argument parser", re.compile(r"CLI/"), re.compile(r"cli/[^/]+\.cpp")),
+    ("libjpeg", re.compile(r"(jpeglib|jerror|turbojpeg)\.h"), re.compile(
+        r"experiments/data/jpeg\.cpp|tests/.*")),
+    ("liblzma", re.compile(r"lzma"), re.compile(r"experiments/data/compressed\.cpp|tests/.*")),
     ("CUPTI", re.compile(r"cupti"), re.compile(r"profiler/cuda/[^/]+\.cpp")),
     ("doctest", re.compile(r"doctest/"), re.compile(r"tests/.*")),
 )

@@ -29,6 +29,8 @@ PLANTED = {
     "reports/shown.h": ("#include <nlohmann/json_fwd.hpp>", "the JSON library may not"),
     "experiments/words.cpp": ("#include <CLI/CLI.hpp>", "the argument parser may not"),
     "profiler/device.cpp": ("#include <cupti.h>", "CUPTI may not"),
+    "experiments/data/pictures.cpp": ("#include <jpeglib.h>", "libjpeg may not"),
+    "experiments/data/packed.cpp": ("#include <lzma.h>", "liblzma may not"),
     "reports/checked.cpp": ("#include <doctest/doctest.h>", "doctest may not"),
     "experiments/model.h": ("#include <torch/torch.h>", "no header includes torch/torch.h"),
     "sbp/heavy.h": ("#include <ATen/ops/linear.h>", "ATen/core and c10 alone"),

@@ -9,15 +9,18 @@ OWN = {
                              "--list"],
     "sbp-train": COMMON + ["--steps", "--epochs", "--schedule", "--warmup-steps",
                            "--minimum-learning-rate", "--label-smoothing", "--evaluate-every",
-                           "--evaluation-samples", "--flip", "--crop-padding", "--list"],
+                           "--evaluation-samples", "--flip", "--crop-padding", "--augment",
+                           "--workers", "--eval-crop-ratio", "--list"],
     "sbp-report": ["--diff", "--top"],
 }
 NAMES = {
     "models": ["vit ", "mlp ", "vit_tiny_patch16_224", "vit_large_patch16_224",
                "deit_base_patch16_224", "patch=", "heads=", "hidden="],
-    "data": ["synthetic ", "fashion_mnist ", "cifar10 ", "path="],
+    "data": ["synthetic ", "fashion_mnist ", "cifar10 ", "cifar100 ", "folder ", "path=",
+             "fail|skip"],
     "strategies": ["full ", "sbp ", "keep=", "grid|random", "kept|all"],
     "optimizers": ["sgd ", "adamw ", "lr=", "momentum="],
+    "augmentations": ["crop ", "randaugment ", "scale=", "alpha=", "pixel|const"],
 }
 
 

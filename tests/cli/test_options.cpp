@@ -184,7 +184,8 @@ TEST_CASE("unknown options and words are named, with the nearest") {
   CHECK(complaint({"--precision", "fp31"}) ==
         "--precision is 'fp31'; it must be one of fp32, bf16, fp16; did you mean 'fp32'?");
   CHECK(complaint({"--list", "model"}) ==
-        "--list is 'model'; it must be one of models, data, strategies, optimizers; did you mean "
+        "--list is 'model'; it must be one of models, data, strategies, optimizers, "
+        "augmentations; did you mean "
         "'models'?");
 }
 

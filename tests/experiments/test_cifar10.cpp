@@ -26,11 +26,15 @@ std::string records(int count, int first = 0) {
   return bytes;
 }
 
+std::vector<std::uint8_t> read(const data::Dataset& set, std::int64_t index) {
+  data::Image image;
+  set.read(index, {}, image);
+  return image.bytes;
+}
+
 // Which record it is: its first pixel is 31 i modulo 256, and 223 is the inverse of 31.
 int first_record(const data::Dataset& set, std::int64_t index) {
-  std::vector<std::uint8_t> pixels(3072);
-  set.read(index, pixels);
-  return pixels[0] * 223 % 256;
+  return read(set, index)[0] * 223 % 256;
 }
 
 std::string open_error(const std::string& path) {
@@ -46,12 +50,12 @@ TEST_CASE("cifar10: one file keeps its last fifth for the test set") {
   CHECK(source.train->size() == 19);
   CHECK(source.test->size() == 4);
   CHECK(source.train->geometry() == data::ImageGeometry{3, 32, 32, 10});
-  std::vector<std::uint8_t> pixels(3072);
   for (int i = 0; i < 23; ++i) {
     const data::Dataset& set = i < 19 ? *source.train : *source.test;
     const int index = i < 19 ? i : i - 19;
     CHECK(set.label(index) == i % 10);
-    set.read(index, pixels);
+    const std::vector<std::uint8_t> pixels = read(set, index);
+    REQUIRE(pixels.size() == 3072);
     for (int k = 0; k < 3072; ++k)
       REQUIRE(pixels[static_cast<std::size_t>(k)] == (i * 31 + k) % 256);
   }
@@ -126,9 +130,8 @@ TEST_CASE("cifar10: a real batch") {
 
   // The constants are those of all 50,000 images; 3,200 of them come near.
   std::array<double, 3> sums{}, squares{};
-  std::vector<std::uint8_t> pixels(3072);
   for (int i = 0; i < 3200; ++i) {
-    source.train->read(i, pixels);
+    const std::vector<std::uint8_t> pixels = read(*source.train, i);
     for (std::size_t k = 0; k < 3072; ++k) {
       sums.at(k / 1024) += pixels[k] / 255.0;
       squares.at(k / 1024) += pixels[k] / 255.0 * (pixels[k] / 255.0);

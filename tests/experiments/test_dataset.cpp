@@ -29,11 +29,12 @@ TEST_CASE("data: the names that scripts rely on, each with defaults that parse")
     CHECK(!schema.summary.empty());
     for (const sbp::KeySchema& key : schema.keys) CHECK(!key.help.empty());
   }
-  CHECK(names == std::vector<std::string>{"synthetic", "fashion_mnist", "cifar10"});
+  CHECK(names ==
+        std::vector<std::string>{"synthetic", "fashion_mnist", "cifar10", "cifar100", "folder"});
   CHECK(sbp::to_string(parse("synthetic")) == "synthetic:image=0,channels=0,classes=0,samples=512");
   CHECK(sbp::to_string(parse("fashion_mnist")) ==
         "fashion_mnist:path=/usr/share/datasets/fashion-mnist");
-  CHECK(sbp::to_string(parse("cifar10")) == "cifar10");
+  CHECK(sbp::to_string(parse("cifar10")) == "cifar10:image=32");
 }
 
 TEST_CASE("data: geometry without reading anything") {

@@ -52,9 +52,10 @@ TEST_CASE("fashion_mnist: reads what the files hold") {
   CHECK(source.train->label(0) == 9);
   CHECK(source.train->label(1) == 0);
   CHECK(source.test->label(1) == 2);
-  std::vector<std::uint8_t> pixels(784);
-  source.train->read(2, pixels);
-  for (std::size_t i = 0; i < 784; ++i) REQUIRE(pixels[i] == (2 * 784 + i) % 251);
+  data::Image image;
+  source.train->read(2, {}, image);
+  REQUIRE(image.bytes.size() == 784);
+  for (std::size_t i = 0; i < 784; ++i) REQUIRE(image.bytes[i] == (2 * 784 + i) % 251);
   CHECK(source.mean.size() == 1);
   CHECK(source.standard_deviation.size() == 1);
 }
@@ -100,11 +101,11 @@ TEST_CASE("fashion_mnist: the package's own files") {
   for (const int count : test) CHECK(count == 1000);
 
   // The constants are those of the training images.
-  std::vector<std::uint8_t> pixels(784);
+  data::Image image;
   std::int64_t sum = 0, squares = 0;
   for (int i = 0; i < 60000; ++i) {
-    source.train->read(i, pixels);
-    for (const std::int64_t pixel : pixels) {
+    source.train->read(i, {}, image);
+    for (const std::int64_t pixel : image.bytes) {
       sum += pixel;
       squares += pixel * pixel;
     }

@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "experiments/data/augmentation.h"
 #include "experiments/data/loader.h"
 #include "sbp/base/error.h"
 
@@ -27,10 +28,16 @@ class Numbered : public data::Dataset {
   std::int64_t size() const override { return size_; }
   const data::ImageGeometry& geometry() const override { return geometry_; }
   std::int64_t label(std::int64_t index) const override { return index; }
-  void read(std::int64_t index, std::span<std::uint8_t> pixels) const override {
+  data::ImageSize dimensions(std::int64_t) const override {
+    return {geometry_.height, geometry_.width};
+  }
+  void read(std::int64_t index, const data::ImageSize&, data::Image& image) const override {
     ++reads;
     if (index == failing) throw sbp::Error("cannot read sample 'x'");
-    for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<std::uint8_t>(i + 1);
+    image.reshape(geometry_.channels, dimensions(index));
+    for (std::size_t i = 0; i < image.bytes.size(); ++i) {
+      image.bytes[i] = static_cast<std::uint8_t>(i + 1);
+    }
   }
 
   mutable std::atomic<std::int64_t> reads = 0;
@@ -104,7 +111,8 @@ std::vector<float> reference(const data::ImageGeometry& g, std::int64_t down, st
 
 bool equal(const std::vector<Batch>& a, const std::vector<Batch>& b) {
   return std::ranges::equal(a, b, [](const Batch& one, const Batch& other) {
-    return one.size == other.size && one.labels == other.labels && one.images == other.images;
+    return one.size == other.size && one.labels == other.labels && one.images == other.images &&
+           one.targets == other.targets;
   });
 }
 
@@ -119,8 +127,8 @@ TEST_CASE("loader: normalises each channel") {
   class Levels : public Numbered {
    public:
     Levels() : Numbered(1, {2, 1, 3, 10}) {}
-    void read(std::int64_t, std::span<std::uint8_t> pixels) const override {
-      std::ranges::copy(std::vector<std::uint8_t>{0, 51, 255, 0, 51, 255}, pixels.begin());
+    void read(std::int64_t, const data::ImageSize&, data::Image& image) const override {
+      image = {2, {1, 3}, {0, 51, 255, 0, 51, 255}};
     }
   };
   data::DataSource source;
@@ -177,7 +185,7 @@ TEST_CASE("loader: the order is a function of seed and epoch") {
   CHECK(order(epoch(set, {.batch = 32, .seed = 1}, 2)) == order_of(1, 2));
 }
 
-TEST_CASE("loader: the same batches whatever is prefetched") {
+TEST_CASE("loader: the same batches whatever is prefetched, by however many") {
   const Numbered set(50);
   LoaderOptions options{.batch = 6, .seed = 9, .drop_last = false, .flip = true, .crop_padding = 2};
   options.prefetch = 0;
@@ -186,6 +194,12 @@ TEST_CASE("loader: the same batches whatever is prefetched") {
   for (const std::int64_t prefetch : {1, 2, 4, 100}) {
     options.prefetch = prefetch;
     CHECK(equal(epoch(set, options, 4), plain));
+  }
+  for (options.workers = 2; options.workers < 5; ++options.workers) {
+    for (const std::int64_t prefetch : {0, 3}) {
+      options.prefetch = prefetch;
+      CHECK(equal(epoch(set, options, 4), plain));
+    }
   }
 }
 
@@ -318,6 +332,55 @@ TEST_CASE("loader: can be stopped and restarted at any time") {
   }
 }
 
+TEST_CASE(
+    "loader: an epoch resumed in its middle gives the batches that are left, and reads no others") {
+  const Numbered set(50);
+  for (const std::int64_t prefetch : {0, 3}) {
+    const LoaderOptions options{.batch = 6,
+                                .seed = 2,
+                                .drop_last = false,
+                                .flip = true,
+                                .crop_padding = 1,
+                                .prefetch = prefetch,
+                                .augment = data::parse_augmentation("erase:probability=1+mixup")};
+    const std::vector<Batch> whole = epoch(set, options, 7);
+    REQUIRE(whole.size() == 9);
+    for (std::int64_t first = 0; first <= 9; ++first) {
+      Loader loader(set, plain_source(), options);
+      set.reads = 0;
+      loader.start_epoch(7, first);
+      std::vector<Batch> rest;
+      while (std::optional<Batch> batch = loader.next()) rest.push_back(std::move(*batch));
+      CHECK(equal(rest, {whole.begin() + first, whole.end()}));
+      CHECK(set.reads == std::max<std::int64_t>(50 - first * 6, 0));
+    }
+    Loader loader(set, plain_source(), options);
+    CHECK_THROWS_WITH_AS(loader.start_epoch(0, 10),
+                         "cannot start an epoch of 9 batches at batch '10'", sbp::Error);
+    CHECK_THROWS_AS(loader.start_epoch(0, -1), sbp::Error);
+  }
+}
+
+TEST_CASE("loader: mixed batches carry dense targets, others none") {
+  const Numbered set(12, {2, 3, 5, 12});
+  const LoaderOptions options{.batch = 4, .augment = data::parse_augmentation("mixup")};
+  for (const Batch& batch : epoch(set, options, 0)) {
+    CHECK(batch.target_classes == 12);
+    REQUIRE(batch.targets.size() == 4 * 12);
+    for (std::size_t i = 0; i < 4; ++i) {
+      const float* const row = batch.targets.data() + i * 12;
+      const float own = row[batch.labels[i]];
+      const float other = row[batch.labels[3 - i]];
+      CHECK(own + other == doctest::Approx(1.0));
+      CHECK(std::count(row, row + 12, 0.0f) >= 10);
+    }
+  }
+  for (const Batch& batch : epoch(set, {.batch = 4}, 0)) {
+    CHECK(batch.targets.empty());
+    CHECK(batch.target_classes == 0);
+  }
+}
+
 TEST_CASE("loader: waiting is counted from the start of the epoch") {
   const Numbered set(64);
   for (const std::int64_t prefetch : {0, 2}) {
@@ -338,6 +401,14 @@ TEST_CASE("loader: options out of range") {
   CHECK_THROWS_AS(make({.crop_padding = -1}), sbp::UsageError);
   CHECK_THROWS_AS(make({.limit = 0}), sbp::UsageError);
   CHECK_THROWS_AS(make({.prefetch = -1}), sbp::UsageError);
+  CHECK_THROWS_AS(make({.workers = 0}), sbp::UsageError);
+  CHECK_THROWS_AS(make({.crop_ratio = 0.0}), sbp::UsageError);
+  CHECK_THROWS_AS(make({.crop_ratio = 1.1}), sbp::UsageError);
+  const std::vector<sbp::Spec> both = data::parse_augmentation("flip+pad:pixels=2");
+  CHECK_THROWS_AS(make({.flip = true, .augment = both}), sbp::UsageError);
+  CHECK_THROWS_AS(make({.crop_padding = 1, .augment = both}), sbp::UsageError);
+  CHECK_NOTHROW(make({.augment = both}));
+  CHECK_THROWS_AS(make({.augment = data::parse_augmentation("jitter")}), sbp::UsageError);
   CHECK_THROWS_WITH_AS(make({.batch = 11}),
                        "batch must be at most 10, the number of samples there are, not '11'",
                        sbp::UsageError);

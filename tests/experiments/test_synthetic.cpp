@@ -9,9 +9,9 @@ namespace data = sbp::experiments;
 namespace {
 
 std::vector<std::uint8_t> image(const data::Dataset& set, std::int64_t index) {
-  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(set.geometry().elements()));
-  set.read(index, pixels);
-  return pixels;
+  data::Image image;
+  set.read(index, {}, image);
+  return image.bytes;
 }
 
 std::int64_t distance(const std::vector<double>& mean, const std::vector<std::uint8_t>& pixels) {
