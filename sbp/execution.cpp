@@ -1,5 +1,6 @@
 #include "sbp/execution.h"
 
+#include <ATen/ops/addcmul.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/gelu.h>
@@ -24,12 +25,26 @@ at::Tensor index_tensor(const std::vector<std::int64_t>& values, at::Device devi
   return index;
 }
 
+// bool [count], each true with probability `keep`.
+at::Tensor keep_mask(std::int64_t count, double keep, at::Device device, RandomStream stream) {
+  const at::Tensor mask = at::empty({count}, at::dtype(at::kBool).device(device));
+  if (device.is_cpu()) {
+    bool* values = mask.data_ptr<bool>();
+    for (std::int64_t i = 0; i < count; ++i) values[i] = stream.uniform() < keep;
+  }
+  return mask;
+}
+
 }  // namespace
 
 Execution::Execution(const SiteTable& sites, const Plan& plan, MaskSource& masks, CodecTable codecs)
     : sites_(sites), plan_(plan), masks_(masks), codecs_(std::move(codecs)) {
   group_rows_.resize(plan_.groups.size());
+  for (const MaskGroup& group : plan_.groups) kept_rows_.push_back(group.geometry.rows());
   for (SiteId site = 0; site < sites_.size(); ++site) {
+    if (const auto& selection = plan_[site].select) {
+      group_rows_.at(static_cast<std::size_t>(selection->group))[selection->factor].reset();
+    }
     for (const auto& [role, spec] : plan_[site].codes) {
       if (codecs_.contains(to_string(spec))) continue;
       throw Error(concat("no codec '", to_string(spec), "' for ", to_string(role), " of site '",
@@ -38,39 +53,40 @@ Execution::Execution(const SiteTable& sites, const Plan& plan, MaskSource& masks
   }
 }
 
-void Execution::begin_step(std::uint32_t step, bool training, at::Device device) {
+void Execution::begin_step(std::uint32_t step, bool training, at::Device device,
+                           std::uint64_t seed) {
+  training_ = training;
+  step_ = step;
+  seed_ = seed;
   for (std::size_t i = 0; i < group_rows_.size(); ++i) {
-    group_rows_[i].reset();
-    if (!training && !plan_.masks_in_evaluation) continue;
     const MaskGroup& group = plan_.groups[i];
-    const RowSplit split = split_rows(masks_.draw({.kind = group.kind,
-                                                   .keep_ratio = group.keep_ratio,
-                                                   .geometry = group.geometry,
-                                                   .group = static_cast<std::int32_t>(i),
-                                                   .step = step}),
-                                      group.geometry);
-    if (split.kept.empty()) {
-      throw Error(concat("the ", to_string(group.kind), " mask with keep ratio ", group.keep_ratio,
-                         " keeps none of ", group.geometry.rows(), " rows; use a larger one"));
+    for (auto& [factor, rows] : group_rows_[i]) rows.reset();
+    kept_rows_[i] = group.geometry.rows();
+    if (!training && !plan_.masks_in_evaluation) continue;
+    const KeptCells cells = masks_.draw({.kind = group.kind,
+                                         .keep_ratio = group.keep_ratio,
+                                         .geometry = group.geometry,
+                                         .group = static_cast<std::int32_t>(i),
+                                         .step = step});
+    kept_rows_[i] = group.geometry.leading + std::ssize(cells);
+    if (kept_rows_[i] == group.geometry.rows()) continue;
+    for (auto& [factor, rows] : group_rows_[i]) {
+      const RowSplit split =
+          split_rows(replicate(cells, group.geometry, factor), refined(group.geometry, factor));
+      rows = {index_tensor(split.kept, device), index_tensor(split.dropped, device)};
     }
-    if (split.dropped.empty()) continue;
-    group_rows_[i] = {index_tensor(split.kept, device), index_tensor(split.dropped, device)};
   }
 }
 
 std::vector<std::int64_t> Execution::kept_rows() const {
-  std::vector<std::int64_t> counts;
-  for (std::size_t i = 0; i < group_rows_.size(); ++i) {
-    counts.push_back(group_rows_[i] ? group_rows_[i]->kept.size(0)
-                                    : plan_.groups[i].geometry.rows());
-  }
-  return counts;
+  return kept_rows_;
 }
 
 const StepRows* Execution::dropping(SiteId site) const {
   const auto& selection = plan_[site].select;
   if (!selection || !c10::GradMode::is_enabled()) return nullptr;
-  const auto& rows = group_rows_.at(static_cast<std::size_t>(selection->group));
+  const auto& rows =
+      group_rows_.at(static_cast<std::size_t>(selection->group)).at(selection->factor);
   return rows ? &*rows : nullptr;
 }
 
@@ -137,9 +153,30 @@ at::Tensor Execution::positionwise(SiteId site, const at::Tensor& x, const RowFu
   return put_rows(recorded(take_rows(x, rows->kept)), dropped, *rows);
 }
 
-at::Tensor Execution::residual(SiteId site, const at::Tensor& x, const RowFunction& branch) {
+RandomStream Execution::stream(SiteId site, Purpose purpose) const {
+  return RandomStream(
+      {.seed = seed_, .step = step_, .site = static_cast<std::uint32_t>(site), .purpose = purpose});
+}
+
+at::Tensor Execution::residual(SiteId site, const at::Tensor& x, const RowFunction& branch,
+                               double drop_path) {
   const ScopedLayer scope(sites_[site].layer);
-  return x.add(branch(x));
+  const at::Tensor added = branch(x);
+  if (!training_ || drop_path <= 0.0) return x.add(added);
+  const at::Tensor kept =
+      keep_mask(x.size(0), 1.0 - drop_path, x.device(), stream(site, Purpose::drop_path));
+  std::vector<std::int64_t> a_sample(static_cast<std::size_t>(x.dim()), 1);
+  a_sample[0] = x.size(0);
+  const at::Tensor scale = kept.to(x.scalar_type()).div_(1.0 - drop_path).view(a_sample);
+  return at::addcmul(x, added, scale);
+}
+
+at::Tensor Execution::dropout(SiteId site, const at::Tensor& x, double rate) {
+  if (!training_ || rate <= 0.0) return x;
+  const ScopedLayer scope(sites_[site].layer);
+  const at::Tensor kept =
+      keep_mask(x.numel(), 1.0 - rate, x.device(), stream(site, Purpose::dropout));
+  return x.mul(kept.view(x.sizes())).mul(1.0 / (1.0 - rate));
 }
 
 }  // namespace sbp

@@ -5,11 +5,13 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <vector>
 
 #include "sbp/attention.h"
 #include "sbp/plan.h"
+#include "sbp/random.h"
 #include "sbp/recompute.h"
 #include "sbp/row_ops.h"
 #include "sbp/saved.h"
@@ -33,10 +35,11 @@ class Execution {
   Execution(const SiteTable& sites, const Plan& plan, MaskSource& masks, CodecTable codecs = {});
 
   // Draws the step's masks onto `device`. With `training` false everything is plain, unless the
-  // plan masks in evaluation. Throws Error when a mask keeps no row at all.
-  void begin_step(std::uint32_t step, bool training, at::Device device);
+  // plan masks in evaluation. A mask may keep no row at all: then none carries gradient. `seed`
+  // keys what is drawn during the step (drop path, dropout), so that a repeated step repeats it.
+  void begin_step(std::uint32_t step, bool training, at::Device device, std::uint64_t seed = 0);
 
-  // Rows that each of the plan's groups keeps in this step: all of them in a plain one.
+  // Rows of its grid that each of the plan's groups keeps in this step: all of them in a plain one.
   std::vector<std::int64_t> kept_rows() const;
 
   // x [..., in] -> [..., out].
@@ -55,19 +58,30 @@ class Execution {
                        const RowFunction& project);
   // body(x) for a body that treats every row of x [batch, rows, width] alike.
   at::Tensor positionwise(SiteId site, const at::Tensor& x, const RowFunction& body);
-  // x + branch(x).
-  at::Tensor residual(SiteId site, const at::Tensor& x, const RowFunction& branch);
+  // x + branch(x), x [batch, ...]. In training the branch of a sample is left out with probability
+  // `drop_path` and divided by 1 - drop_path otherwise; that saves one number a sample.
+  at::Tensor residual(SiteId site, const at::Tensor& x, const RowFunction& branch,
+                      double drop_path = 0.0);
+  // In training, zero with probability `rate` and x / (1 - rate) otherwise. Saves one byte an
+  // element; a rate of 0 saves and changes nothing.
+  at::Tensor dropout(SiteId site, const at::Tensor& x, double rate);
 
  private:
   // The step's rows at a site that drops some of them now; nullptr where all carry gradient.
   const StepRows* dropping(SiteId site) const;
   std::shared_ptr<const SavedCodec> codec(SiteId site, SavedRole role) const;
+  RandomStream stream(SiteId site, Purpose purpose) const;
 
   const SiteTable& sites_;
   const Plan& plan_;
   MaskSource& masks_;
   CodecTable codecs_;
-  std::vector<std::optional<StepRows>> group_rows_;  // index = group; absent: plain in this step
+  // Index = group, then the factors that its sites have; no rows: plain in this step.
+  std::vector<std::map<std::int64_t, std::optional<StepRows>>> group_rows_;
+  std::vector<std::int64_t> kept_rows_;  // index = group
+  bool training_ = false;
+  std::uint32_t step_ = 0;
+  std::uint64_t seed_ = 0;
 };
 
 }  // namespace sbp

@@ -52,6 +52,26 @@ KeptCells grid_mask(std::int64_t height, std::int64_t width, double keep_ratio,
   return kept;
 }
 
+KeptCells replicate(const KeptCells& kept, const RowGeometry& base, std::int64_t factor) {
+  const std::int64_t width = base.width * factor;
+  KeptCells fine;
+  for (const std::int64_t cell : kept) {
+    const std::int64_t corner = cell / base.width * factor * width + cell % base.width * factor;
+    for (std::int64_t i = 0; i < factor; ++i) {
+      for (std::int64_t j = 0; j < factor; ++j) fine.push_back(corner + i * width + j);
+    }
+  }
+  std::ranges::sort(fine);
+  return fine;
+}
+
+RowGeometry refined(const RowGeometry& base, std::int64_t factor) {
+  return {.leading = base.leading,
+          .height = base.height * factor,
+          .width = base.width * factor,
+          .cell_pixels = base.cell_pixels / factor};
+}
+
 KeptCells KeyedMaskSource::draw(const MaskRequest& request) {
   RandomStream stream({.seed = seed_,
                        .step = request.step,

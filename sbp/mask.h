@@ -24,6 +24,12 @@ std::int64_t grid_stride(double keep_ratio);
 // ratios above one half, iff (i + j) % s != start. REQUIRES 0 <= start < grid_stride(keep_ratio).
 KeptCells grid_mask(std::int64_t height, std::int64_t width, double keep_ratio, std::int64_t start);
 
+// The mask of a grid `factor` times as fine: every cell of `base` becomes a block of factor x
+// factor cells, so that both masks keep the same part of the image.
+KeptCells replicate(const KeptCells& kept, const RowGeometry& base, std::int64_t factor);
+// That grid.
+RowGeometry refined(const RowGeometry& base, std::int64_t factor);
+
 // What is asked of a mask source: one mask a group and step, for the whole batch.
 struct MaskRequest {
   MaskKind kind = MaskKind::grid;

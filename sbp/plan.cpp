@@ -20,6 +20,12 @@ std::string_view to_string(SavedRole role) {
   return "unknown";
 }
 
+double site_rows(const RowSelection& selection, const MaskGroup& group, double group_rows) {
+  const auto leading = static_cast<double>(group.geometry.leading);
+  const auto factor = static_cast<double>(selection.factor);
+  return leading + (group_rows - leading) * factor * factor;
+}
+
 PlanBuilder::PlanBuilder(const SiteTable& sites) : sites_(sites), plan_(full_plan(sites)) {
   plan_.strategy.clear();
 }

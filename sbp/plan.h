@@ -27,7 +27,8 @@ enum class SavedRole : std::uint8_t {
 };
 std::string_view to_string(SavedRole role);
 
-// Sites of one group share a mask (and so a keep ratio and a geometry).
+// Sites of one group share a mask (and so a keep ratio), drawn on the group's grid: that of its
+// coarsest site.
 struct MaskGroup {
   std::string name;
   MaskKind kind = MaskKind::grid;
@@ -39,7 +40,11 @@ struct MaskGroup {
 // value. Attention: query rows; keys and values keep the gradient of all rows.
 struct RowSelection {
   std::int32_t group = -1;  // index into Plan::groups
+  std::int64_t factor = 1;  // the site's grid is so many times as fine as the group's, per side
 };
+
+// Rows of a site where `group_rows` of the group's grid are kept (a mean over steps, or a count).
+double site_rows(const RowSelection& selection, const MaskGroup& group, double group_rows);
 
 enum class Materialise : std::uint8_t {
   store,

@@ -1,6 +1,9 @@
 #include "sbp/sbp_strategy.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <numeric>
 #include <set>
 
 #include "sbp/base/error.h"
@@ -19,69 +22,91 @@ SiteId projection_of(const SiteTable& sites, const Site& attention) {
   return sites.find(attention.name + ".proj");
 }
 
+// The linear between two stages, as opposed to the body of a block.
+bool is_downsampling(const Site& site) {
+  return site.kind == SiteKind::positionwise && site.name.ends_with(".downsample");
+}
+
 class SbpClaims {
  public:
-  SbpClaims(const Spec& spec, PlanBuilder& plan)
-      : spec_(spec),
-        plan_(plan),
-        chosen_(chosen_blocks(spec.text("layers"), plan.sites().block_count())) {}
+  SbpClaims(const Spec& spec, PlanBuilder& plan) : spec_(spec), plan_(plan) {}
 
   void run() {
     if (spec_.text("mlp") == "off" && spec_.text("attention") == "none") {
       throw UsageError("strategy 'sbp:attention=none,mlp=off' drops nothing; use 'full'");
     }
     const SiteTable& sites = plan_.sites();
+    const std::vector<bool> chosen = chosen_blocks(spec_.text("layers"), sites.stage_depths());
+    bool has_site = false;
     for (SiteId id = 0; id < sites.size(); ++id) {
       const Site& site = sites[id];
       if (site.block < 0 || site.geometry.cells() == 0) continue;
       if (site.kind != SiteKind::attention && site.kind != SiteKind::positionwise) continue;
-      has_site_ = true;
-      if (chosen_.at(static_cast<std::size_t>(site.block))) claim(id, site);
+      has_site = true;
+      if (chosen.at(static_cast<std::size_t>(site.block))) choose_site(id, site);
     }
-    if (!has_site_) {
+    if (!has_site) {
       throw UsageError(
           concat("strategy 'sbp' finds no site to drop rows at: it needs attention or "
                  "positionwise sites on a grid, and this model has: ",
                  kinds_of(sites)));
     }
+    if (dropping_.empty()) {
+      throw UsageError(concat("strategy '", to_string(spec_),
+                              "' drops nothing in this model; use 'full', or other keys"));
+    }
+    if (spec_.real("keep") < 1.0) select_all();
   }
 
  private:
-  void claim(SiteId id, const Site& site) {
+  void choose_site(SiteId id, const Site& site) {
+    if (is_downsampling(site)) {
+      if (spec_.text("downsample") == "kept") dropping_.push_back(id);
+      return;
+    }
     if (site.kind == SiteKind::positionwise) {
-      if (spec_.text("mlp") == "store") select(id, site);
+      if (spec_.text("mlp") == "store") dropping_.push_back(id);
       return;
     }
     if (spec_.text("attention") != "query") return;
-    select(id, site);
+    dropping_.push_back(id);
     const SiteId projection = projection_of(plan_.sites(), site);
-    if (spec_.text("proj") == "kept" && projection >= 0) select(projection, site);
+    if (spec_.text("proj") == "kept" && projection >= 0) dropping_.push_back(projection);
   }
 
-  // One mask a step for all layers of one geometry, made when the first site asks for it.
-  void select(SiteId id, const Site& site) {
-    if (spec_.real("keep") >= 1.0) return;
-    if (group_ < 0) {
-      group_geometry_ = site.geometry;
-      group_ = plan_.add_group({.name = "all",
-                                .kind = parse_mask_kind(spec_.text("mask")),
-                                .keep_ratio = spec_.real("keep"),
-                                .geometry = site.geometry});
+  // One mask a step for all layers, on the grid of the coarsest site.
+  void select_all() {
+    const SiteTable& sites = plan_.sites();
+    const SiteId coarsest = *std::ranges::min_element(
+        dropping_, {}, [&](SiteId id) { return sites[id].geometry.cells(); });
+    const RowGeometry& base = sites[coarsest].geometry;
+    const std::int32_t group = plan_.add_group({.name = "all",
+                                                .kind = parse_mask_kind(spec_.text("mask")),
+                                                .keep_ratio = spec_.real("keep"),
+                                                .geometry = base});
+    for (const SiteId id : dropping_) {
+      const std::int64_t factor = sites[id].geometry.height / base.height;
+      if (!(refined(base, factor) == sites[id].geometry)) {
+        throw UsageError(does_not_fit(sites[id], sites[coarsest]));
+      }
+      plan_.select(id, {.group = group, .factor = factor});
     }
-    if (!(site.geometry == group_geometry_)) {
-      throw UsageError(concat("strategy 'sbp': site '", site.name, "' has a ", site.geometry.height,
-                              "x", site.geometry.width, " grid and cannot share the ",
-                              group_geometry_.height, "x", group_geometry_.width, " mask"));
-    }
-    plan_.select(id, {.group = group_});
+  }
+
+  static std::string does_not_fit(const Site& site, const Site& coarsest) {
+    const RowGeometry& fine = site.geometry;
+    const RowGeometry& base = coarsest.geometry;
+    return concat("strategy 'sbp': the ", fine.height, "x", fine.width, " grid of site '",
+                  site.name, "' is no multiple of the ", base.height, "x", base.width, " grid of '",
+                  coarsest.name, "', where the mask is drawn; use ",
+                  base.cell_pixels == 0
+                      ? concat("layers of one resolution")
+                      : concat("an image whose side is a multiple of ", base.cell_pixels));
   }
 
   const Spec& spec_;
   PlanBuilder& plan_;
-  std::vector<bool> chosen_;
-  bool has_site_ = false;
-  std::int32_t group_ = -1;
-  RowGeometry group_geometry_;
+  std::vector<SiteId> dropping_;  // in forward order
 };
 
 void choose(std::vector<bool>& chosen, std::string_view part, std::string_view whole) {
@@ -100,18 +125,25 @@ void choose(std::vector<bool>& chosen, std::string_view part, std::string_view w
   }
 }
 
+// [first, last) of the blocks that the released models drop in.
+std::pair<int, int> released_blocks(std::span<const int> stage_depths, int block_count) {
+  constexpr std::array<int, 4> kConvnextTiny{3, 3, 9, 3}, kConvnextBase{3, 3, 27, 3};
+  if (std::ranges::equal(stage_depths, kConvnextTiny)) return {0, 3 + 3 + 6};
+  if (std::ranges::equal(stage_depths, kConvnextBase)) return {0, 3 + 3 + 21};
+  return {block_count - static_cast<int>(std::lround(2.0 * block_count / 3.0)), block_count};
+}
+
 }  // namespace
 
-std::vector<bool> chosen_blocks(std::string_view layers, int block_count) {
+std::vector<bool> chosen_blocks(std::string_view layers, std::span<const int> stage_depths) {
+  const int block_count = std::accumulate(stage_depths.begin(), stage_depths.end(), 0);
   std::vector<bool> chosen(static_cast<std::size_t>(block_count), false);
   if (block_count == 0) return chosen;
   if (layers == "all") {
     chosen.assign(chosen.size(), true);
   } else if (layers == "released") {
-    const int dropping = static_cast<int>(std::lround(2.0 * block_count / 3.0));
-    for (int i = block_count - dropping; i < block_count; ++i) {
-      chosen[static_cast<std::size_t>(i)] = true;
-    }
+    const auto [first, last] = released_blocks(stage_depths, block_count);
+    std::fill(chosen.begin() + first, chosen.begin() + last, true);
   } else {
     for (const std::string& part : parse_list(layers)) choose(chosen, part, layers);
   }
@@ -154,10 +186,15 @@ Strategy sbp_strategy() {
        .default_value = "store",
        .help = "store: the MLP keeps kept rows only; off: the MLP is left alone",
        .words = {"store", "off"}},
+      {.key = "downsample",
+       .kind = ValueKind::word,
+       .default_value = "kept",
+       .help = "rows the linear between two stages keeps, if the next block drops: kept, or all",
+       .words = {"kept", "all"}},
       {.key = "layers",
        .kind = ValueKind::text,
        .default_value = "released",
-       .help = "blocks that drop: released (the last two thirds), all, 4-11, [0;2;4]"},
+       .help = "blocks that drop: released (the papers' two thirds), all, 4-11, [0;2;4]"},
   };
   return {
       .schema = {.name = "sbp",

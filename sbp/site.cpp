@@ -1,6 +1,8 @@
 #include "sbp/site.h"
 
 #include <algorithm>
+#include <set>
+#include <utility>
 
 namespace sbp {
 
@@ -13,15 +15,32 @@ std::string_view to_string(SiteKind kind) {
     case SiteKind::residual: return "residual";
     case SiteKind::nonlinearity: return "nonlinearity";
     case SiteKind::norm: return "norm";
+    case SiteKind::dropout: return "dropout";
   }
   return "unknown";
 }
 
 SiteId SiteTable::add(std::string_view name, SiteKind kind, int block, RowGeometry geometry) {
-  const LayerId layer = layers_.add(name, to_string(kind));
-  sites_.push_back({std::string(name), kind, layer, block, geometry});
-  block_count_ = std::max(block_count_, block + 1);
+  return add({.name = std::string(name), .kind = kind, .block = block, .geometry = geometry});
+}
+
+SiteId SiteTable::add(Site site) {
+  site.layer = layers_.add(site.name, to_string(site.kind));
+  block_count_ = std::max(block_count_, site.block + 1);
+  sites_.push_back(std::move(site));
   return size() - 1;
+}
+
+std::vector<int> SiteTable::stage_depths() const {
+  std::vector<int> depths;
+  std::set<int> seen;
+  for (const Site& site : sites_) {
+    if (site.block < 0 || !seen.insert(site.block).second) continue;
+    const auto stage = static_cast<std::size_t>(site.stage);
+    if (depths.size() <= stage) depths.resize(stage + 1);
+    ++depths[stage];
+  }
+  return depths;
 }
 
 SiteId SiteTable::find(std::string_view name) const {

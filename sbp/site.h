@@ -18,6 +18,7 @@ enum class SiteKind : std::uint8_t {
   residual,      // x + branch(x)
   nonlinearity,
   norm,
+  dropout,
 };
 std::string_view to_string(SiteKind kind);
 
@@ -27,6 +28,7 @@ struct RowGeometry {
   std::int64_t leading = 0;
   std::int64_t height = 0;
   std::int64_t width = 0;
+  std::int64_t cell_pixels = 0;  // side of the input square that a cell stands for; 0: not said
 
   std::int64_t cells() const { return height * width; }
   std::int64_t rows() const { return leading + cells(); }
@@ -40,14 +42,18 @@ struct Site {
   std::string name;  // also the layer's name: "blocks.3.mlp.fc1"
   SiteKind kind = SiteKind::linear;
   LayerId layer = kNoLayer;
-  int block = -1;             // index of the residual block it lies in; -1: outside (stem, head)
+  // Index of the residual block it lies in, counted over all stages; the linear of a downsampling
+  // goes with the first block after it. -1: outside (stem, head).
+  int block = -1;
   RowGeometry geometry = {};  // no cells: rows carry no grid here
+  int stage = 0;              // index of the stage its block lies in
 };
 
 // The sites of one model, in forward order, and the layers that scopes are opened for.
 class SiteTable {
  public:
   SiteId add(std::string_view name, SiteKind kind, int block = -1, RowGeometry geometry = {});
+  SiteId add(Site site);  // whose layer is filled in
 
   const Site& operator[](SiteId id) const { return sites_.at(static_cast<std::size_t>(id)); }
   SiteId size() const { return static_cast<SiteId>(sites_.size()); }
@@ -55,6 +61,8 @@ class SiteTable {
   // -1 when there is none of that name.
   SiteId find(std::string_view name) const;
   int block_count() const { return block_count_; }
+  // Blocks of each stage.
+  std::vector<int> stage_depths() const;
 
   LayerTable& layers() { return layers_; }
   const LayerTable& layers() const { return layers_; }

@@ -1,7 +1,9 @@
 #include "experiments/models/registry.h"
 
 #include <algorithm>
+#include <charconv>
 
+#include "experiments/models/convnext.h"
 #include "experiments/models/mlp.h"
 #include "experiments/models/vit.h"
 #include "experiments/runs/catalogue.h"
@@ -30,6 +32,22 @@ std::vector<KeySchema> input_keys(std::int64_t image) {
       count("classes", 0, "outputs of the head; 0: the data's (1000 for synthetic)", 0)};
 }
 
+KeySchema share(std::string key, std::string help) {
+  return {.key = std::move(key),
+          .kind = ValueKind::real,
+          .default_value = "0",
+          .help = std::move(help),
+          .minimum = 0.0,
+          .maximum = 1.0,
+          .open_maximum = true};
+}
+
+// Regularisation that draws anew each step.
+std::vector<KeySchema> drop_keys() {
+  return {share("drop_path", "probability that a sample skips the last block; 0 in the first"),
+          share("dropout", "share of the head's inputs that is zeroed in training")};
+}
+
 struct VitSize {
   std::string_view name;
   std::int64_t image, patch, dim, depth, heads;
@@ -53,7 +71,84 @@ SpecSchema vit_schema(const VitSize& size, std::string summary) {
                             .default_value = "eager",
                             .help = "eager saves the attention map; fused is the flash kernel",
                             .words = {"eager", "fused"}}});
+  for (KeySchema& key : drop_keys()) keys.push_back(std::move(key));
   return {std::string(size.name), std::move(summary), std::move(keys)};
+}
+
+struct ConvnextSize {
+  std::string_view name, depths, dims;
+};
+
+SpecSchema convnext_schema(const ConvnextSize& size, std::string summary) {
+  std::vector<KeySchema> keys = input_keys(0);
+  keys.insert(keys.end(), {{.key = "depths",
+                            .default_value = std::string(size.depths),
+                            .help = "blocks of each stage, [3;3;9;3]"},
+                           {.key = "dims",
+                            .default_value = std::string(size.dims),
+                            .help = "width of each stage, [96;192;384;768]"},
+                           count("stem", 4, "side of the first patch in pixels; 2 or 1 for 32x32"),
+                           {.key = "layer_scale",
+                            .kind = ValueKind::real,
+                            .default_value = "1e-6",
+                            .help = "first value of a block's scale; 0: no scale",
+                            .minimum = 0.0,
+                            .maximum = 1e6},
+                           {.key = "norm",
+                            .kind = ValueKind::word,
+                            .default_value = "fused",
+                            .help = "unfused: stem and downsampling normalise by plain operators, "
+                                    "a baseline of published figures",
+                            .words = {"fused", "unfused"}}});
+  for (KeySchema& key : drop_keys()) keys.push_back(std::move(key));
+  return {std::string(size.name), std::move(summary), std::move(keys)};
+}
+
+std::vector<SpecSchema> convnext_schemas() {
+  constexpr ConvnextSize kPresets[] = {
+      {"convnext_tiny", "[3;3;9;3]", "[96;192;384;768]"},
+      {"convnext_small", "[3;3;27;3]", "[96;192;384;768]"},
+      {"convnext_base", "[3;3;27;3]", "[128;256;512;1024]"},
+  };
+  std::vector<SpecSchema> schemas;
+  for (const ConvnextSize& preset : kPresets) {
+    schemas.push_back(
+        convnext_schema(preset, concat("depths ", preset.depths, ", widths ", preset.dims)));
+  }
+  schemas.push_back(
+      convnext_schema({"convnext", "[3;3;9;3]", "[96;192;384;768]"}, "a ConvNeXt of any size"));
+  return schemas;
+}
+
+// A list of whole numbers from 1 on: "[3;3;9;3]".
+std::vector<std::int64_t> sizes_of(const Spec& spec, const std::string& key) {
+  constexpr std::int64_t kMaximum = 100'000;
+  std::vector<std::int64_t> sizes;
+  for (const std::string& item : parse_list(spec.text(key))) {
+    std::int64_t size = 0;
+    const auto [end, error] = std::from_chars(item.data(), item.data() + item.size(), size);
+    if (error != std::errc() || end != item.data() + item.size() || size < 1 || size > kMaximum) {
+      throw UsageError(concat("model '", spec.name, "' has ", key, " '", spec.text(key),
+                              "'; use a list of whole numbers from 1 to ", kMaximum,
+                              " such as [3;3;9;3]"));
+    }
+    sizes.push_back(size);
+  }
+  return sizes;
+}
+
+std::unique_ptr<Model> build_convnext(const Spec& spec, const BuildOptions& options) {
+  return make_convnext({.image = spec.integer("image"),
+                        .channels = spec.integer("channels"),
+                        .stem = spec.integer("stem"),
+                        .depths = sizes_of(spec, "depths"),
+                        .dims = sizes_of(spec, "dims"),
+                        .classes = spec.integer("classes"),
+                        .layer_scale = spec.real("layer_scale"),
+                        .drop_path = spec.real("drop_path"),
+                        .dropout = spec.real("dropout"),
+                        .unfused_norm = spec.text("norm") == "unfused"},
+                       options);
 }
 
 std::vector<SpecSchema> make_schemas() {
@@ -72,6 +167,7 @@ std::vector<SpecSchema> make_schemas() {
                                                 " blocks, ", preset.heads, " heads")));
   }
   schemas.push_back(vit_schema({"vit", 0, 16, 192, 12, 3}, "a vision transformer of any size"));
+  for (SpecSchema& schema : convnext_schemas()) schemas.push_back(std::move(schema));
   std::vector<KeySchema> keys = input_keys(0);
   keys.insert(keys.end(), {count("hidden", 256, "width of the hidden layers"),
                            count("depth", 3, "linear layers, the head included", 1, kMostLayers)});
@@ -128,6 +224,7 @@ std::unique_ptr<Model> build_model(const Spec& spec, const BuildOptions& options
         {.input = input_of(spec), .hidden = spec.integer("hidden"), .depth = spec.integer("depth")},
         options);
   }
+  if (spec.name.starts_with("convnext")) return build_convnext(spec, options);
   return make_vit({.image = spec.integer("image"),
                    .patch = spec.integer("patch"),
                    .channels = spec.integer("channels"),
@@ -136,7 +233,9 @@ std::unique_ptr<Model> build_model(const Spec& spec, const BuildOptions& options
                    .heads = spec.integer("heads"),
                    .mlp_ratio = spec.real("mlp_ratio"),
                    .classes = spec.integer("classes"),
-                   .fused_attention = spec.text("attention") == "fused"},
+                   .fused_attention = spec.text("attention") == "fused",
+                   .drop_path = spec.real("drop_path"),
+                   .dropout = spec.real("dropout")},
                   options);
 }
 

@@ -38,6 +38,7 @@ class Vit : public Model {
     build_stem();
     for (int i = 0; i < options.depth; ++i) build_block(i);
     norm_ = make_norm("norm", -1);
+    if (options.dropout > 0.0) drop_ = sites_.add("head_drop", SiteKind::dropout);
     head_ = make_linear("head", -1, options.dim, options.classes);
   }
 
@@ -45,7 +46,9 @@ class Vit : public Model {
     at::Tensor x = embed(run, images);
     for (const Block& block : blocks_) x = forward_block(run, block, x);
     x = run.layer_norm(norm_.site, x, norm_.weight, norm_.bias, kNormEpsilon);
-    return run.linear(head_.site, x.select(1, 0), head_.weight, head_.bias);
+    x = x.select(1, 0);
+    if (drop_ >= 0) x = run.dropout(drop_, x, options_.dropout);
+    return run.linear(head_.site, x, head_.weight, head_.bias);
   }
 
  private:
@@ -53,6 +56,7 @@ class Vit : public Model {
     LayerId layer = kNoLayer;
     Affine norm1, qkv, proj, norm2, fc1, fc2;
     SiteId attention = -1, attention_add = -1, mlp = -1, act = -1, mlp_add = -1;
+    double drop_path = 0.0;
   };
 
   Affine make_norm(const std::string& name, int block) {
@@ -106,6 +110,9 @@ class Vit : public Model {
     block.fc1 = make_linear(name + ".mlp.fc1", index, dim, hidden);
     block.act = sites_.add(name + ".mlp.act", SiteKind::nonlinearity, index, grid_);
     block.fc2 = make_linear(name + ".mlp.fc2", index, hidden, dim);
+    if (options_.depth > 1) {
+      block.drop_path = options_.drop_path * index / static_cast<double>(options_.depth - 1);
+    }
     blocks_.push_back(std::move(block));
   }
 
@@ -122,15 +129,17 @@ class Vit : public Model {
 
   at::Tensor forward_block(Execution& run, const Block& block, const at::Tensor& x) {
     const ScopedLayer scope(block.layer);
-    const at::Tensor attended = run.residual(block.attention_add, x, [&](const at::Tensor& rows) {
+    const auto attention = [&](const at::Tensor& rows) {
       return attention_branch(run, block, rows);
-    });
-    return run.residual(block.mlp_add, attended, [&](const at::Tensor& rows) {
+    };
+    const auto mlp = [&](const at::Tensor& rows) {
       // Captures what outlives the graph, not this call: recomputing runs it in backward.
       return run.positionwise(block.mlp, rows, [this, &run, &block](const at::Tensor& some) {
         return mlp_branch(run, block, some);
       });
-    });
+    };
+    const at::Tensor attended = run.residual(block.attention_add, x, attention, block.drop_path);
+    return run.residual(block.mlp_add, attended, mlp, block.drop_path);
   }
 
   at::Tensor attention_branch(Execution& run, const Block& block, const at::Tensor& x) {
@@ -164,6 +173,7 @@ class Vit : public Model {
   LayerId embed_layer_ = kNoLayer;
   at::Tensor class_token_, positions_;
   Affine patch_, norm_, head_;
+  SiteId drop_ = -1;  // none: no dropout
   std::vector<Block> blocks_;
 };
 

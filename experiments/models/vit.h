@@ -17,6 +17,8 @@ struct VitOptions {
   double mlp_ratio = 4.0;
   std::int64_t classes = 1000;
   bool fused_attention = false;
+  double drop_path = 0.0;  // of the last block; 0 in the first, linear between
+  double dropout = 0.0;    // before the head
 };
 
 // Throws UsageError where sizes do not go together (image and patch, dim and heads).

@@ -87,7 +87,9 @@ class ProfileRun {
         make_optimizer(run_.optimizer, model->parameters());
     const bool meta = run_.device.kind == DeviceId::Kind::meta;
     Trainer trainer(*model, plan, masks, *optimizer,
-                    {.device = meta ? at::kMeta : at::kCPU, .zero_grad = options_.zero_grad});
+                    {.device = meta ? at::kMeta : at::kCPU,
+                     .zero_grad = options_.zero_grad,
+                     .seed = run_.options.seed});
     const double rate = optimizer->learning_rate();
 
     for (std::int64_t i = 0; i < options_.warmup; ++i) {

@@ -61,14 +61,25 @@ reports::PlanEntry plain_entry(const Site& site) {
 }
 
 void describe_selection(reports::PlanEntry& entry, const Site& site, const MaskGroup& group,
-                        std::int64_t kept) {
+                        double kept) {
   entry.select = concat(site.kind == SiteKind::attention ? "query rows" : "rows", ", ",
                         to_string(group.kind), " mask");
   entry.keep_ratio = group.keep_ratio;
   entry.mask_group = group.name;
-  entry.kept_rows = kept;
+  entry.kept_rows = static_cast<std::int64_t>(kept);
   entry.effective_keep_ratio =
       static_cast<double>(entry.kept_rows) / static_cast<double>(entry.rows);
+}
+
+// Says that some starting points of a grid mask keep no cell, which a mean over steps hides.
+std::string empty_starts(const MaskGroup& group) {
+  const std::int64_t diagonals = group.geometry.height + group.geometry.width - 1;
+  const std::int64_t starts = grid_stride(group.keep_ratio);
+  if (group.kind != MaskKind::grid || group.keep_ratio > 0.5 || starts <= diagonals) return {};
+  return concat("keeps no cell in one step of ",
+                static_cast<double>(starts) / static_cast<double>(starts - diagonals),
+                ": keep=", group.keep_ratio, " has ", starts, " starting points and the grid ",
+                diagonals, " diagonals");
 }
 
 }  // namespace
@@ -116,7 +127,9 @@ std::vector<reports::PlanEntry> plan_entries(const SiteTable& sites, const Plan&
     reports::PlanEntry entry = plain_entry(sites[id]);
     if (row.select) {
       const auto group = static_cast<std::size_t>(row.select->group);
-      describe_selection(entry, sites[id], plan.groups.at(group), kept_rows.at(group));
+      const auto kept = static_cast<double>(kept_rows.at(group));
+      describe_selection(entry, sites[id], plan.groups.at(group),
+                         site_rows(*row.select, plan.groups.at(group), kept));
     }
     if (row.materialise == Materialise::recompute) entry.materialise = "recompute";
     for (const auto& [role, codec] : row.codes) {
@@ -136,8 +149,9 @@ reports::StrategyOutcome strategy_outcome(const Plan& plan, const std::vector<do
   for (const PlanRow& row : plan.rows) {
     if (!row.select) continue;
     const auto group = static_cast<std::size_t>(row.select->group);
-    rows += static_cast<double>(plan.groups.at(group).geometry.rows());
-    kept += kept_rows.at(group);
+    const MaskGroup& mask = plan.groups.at(group);
+    rows += site_rows(*row.select, mask, static_cast<double>(mask.geometry.rows()));
+    kept += site_rows(*row.select, mask, kept_rows.at(group));
   }
   if (rows > 0) outcome.effective_keep_ratio = kept / rows;
   return outcome;
@@ -153,14 +167,18 @@ std::vector<std::string> mask_warnings(const Plan& plan, const std::vector<doubl
     const std::string mask = concat("the ", to_string(group.kind), " mask on ",
                                     group.geometry.height, "x", group.geometry.width, " cells");
     if (kept_rows.at(i) <= static_cast<double>(group.geometry.leading)) {
-      warnings.push_back(concat(mask, " keeps no cell at keep=", group.keep_ratio,
-                                ": only always-kept rows carry gradient"));
+      warnings.push_back(concat(mask, " keeps no cell at keep=", group.keep_ratio, ": ",
+                                group.geometry.leading > 0 ? "only always-kept rows carry gradient"
+                                                           : "no row carries gradient"));
     } else if (kept_rows.at(i) >= rows) {
       warnings.push_back(
           concat(mask, " drops nothing at keep=", group.keep_ratio, ": this is full backward"));
     } else if (std::abs(got - group.keep_ratio) > kNoticeable) {
       warnings.push_back(concat(mask, " keeps ", got, " of the rows, not the ", group.keep_ratio,
                                 " asked for; see effective_keep_ratio"));
+    }
+    if (const std::string empty = empty_starts(group); !empty.empty()) {
+      warnings.push_back(concat(mask, " ", empty));
     }
   }
   return warnings;

@@ -70,7 +70,9 @@ class TrainRun {
         masks_(run.options.seed),
         optimizer_(make_optimizer(run.optimizer, model_->parameters())),
         trainer_(*model_, plan_, masks_, *optimizer_,
-                 {.device = at::kCPU, .label_smoothing = options.label_smoothing}) {
+                 {.device = at::kCPU,
+                  .label_smoothing = options.label_smoothing,
+                  .seed = run.options.seed}) {
     steps_per_epoch_ = loader_.batches_per_epoch();
     if (steps_per_epoch_ < 1) {
       throw UsageError(concat("batch '", run.options.batch, "' is more than the ",

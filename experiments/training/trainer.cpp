@@ -84,7 +84,7 @@ StepResult Trainer::step(const Batch& batch, std::int64_t step, double learning_
                 options_.device);
   const at::Tensor labels = to_tensor(batch.labels, {batch.size}, at::kLong, options_.device);
   if (hooks.batch_ready) hooks.batch_ready(images, labels);
-  execution_.begin_step(static_cast<std::uint32_t>(step), true, options_.device);
+  execution_.begin_step(static_cast<std::uint32_t>(step), true, options_.device, options_.seed);
   part.lap();
 
   enter(Phase::forward);

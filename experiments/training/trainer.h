@@ -41,6 +41,7 @@ struct TrainerOptions {
   at::Device device = at::kCPU;
   ZeroGrad zero_grad = ZeroGrad::start;
   double label_smoothing = 0.0;
+  std::uint64_t seed = 0;  // of drop path and dropout
 };
 
 class Trainer {
@@ -49,7 +50,7 @@ class Trainer {
   Trainer(Model& model, const Plan& plan, MaskSource& masks, Optimizer& optimizer,
           const TrainerOptions& options);
 
-  // One update on `batch`. `step` counts from 0 and keys the step's masks.
+  // One update on `batch`. `step` counts from 0 and keys what the step draws.
   StepResult step(const Batch& batch, std::int64_t step, double learning_rate,
                   const StepHooks& hooks = {});
 

@@ -73,6 +73,31 @@ TEST_CASE("masks are a function of seed, step and group") {
   CHECK(masks.draw(request) != first);
 }
 
+TEST_CASE("a replicated mask keeps blocks of cells") {
+  CHECK(replicate({1, 2}, {.height = 2, .width = 2}, 2) == KeptCells{2, 3, 6, 7, 8, 9, 12, 13});
+  CHECK(replicate({0, 3}, kViT, 1) == KeptCells{0, 3});
+  CHECK(refined({.leading = 1, .height = 2, .width = 3, .cell_pixels = 32}, 4) ==
+        RowGeometry{.leading = 1, .height = 8, .width = 12, .cell_pixels = 8});
+}
+
+TEST_CASE("replicated grid masks equal the released ones" * doctest::test_suite("vectors")) {
+  for (const std::filesystem::path& folder : tests::golden_folders()) {
+    std::ifstream file(folder / "grid_mask_blocks.json");
+    if (!file) continue;
+    int compared = 0;
+    for (const auto& row : nlohmann::json::parse(file)) {
+      const std::int64_t factor = row.at("block");
+      const RowGeometry base{.height = row.at("h").get<std::int64_t>() / factor,
+                             .width = row.at("w").get<std::int64_t>() / factor};
+      const KeptCells cells =
+          grid_mask(base.height, base.width, row.at("keep_ratio"), row.at("start"));
+      CHECK(replicate(cells, base, factor) == row.at("keep").get<KeptCells>());
+      ++compared;
+    }
+    CHECK(compared > 0);
+  }
+}
+
 TEST_CASE("every start of a grid mask is drawn equally often") {
   KeyedMaskSource masks(11);
   std::map<std::int64_t, int> count;

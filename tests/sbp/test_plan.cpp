@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 
 #include "sbp/base/error.h"
 #include "sbp/plan.h"
@@ -71,21 +72,84 @@ TEST_CASE("one mask group serves all sites, and the spec is resolved") {
   CHECK(plan.groups[0].geometry == kGrid);
   CHECK(plan.strategy ==
         "sbp:keep=0.25,mask=random,attention=query,proj=kept,mlp=store,"
-        "layers=released");
+        "downsample=kept,layers=released");
   CHECK(plan.forward_exact);
   CHECK_FALSE(plan.masks_in_evaluation);
 }
 
 TEST_CASE("released layers are the last round(2/3 depth)") {
   const auto count = [](int blocks) {
-    const auto chosen = chosen_blocks("released", blocks);
+    const auto chosen = chosen_blocks("released", std::array{blocks});
     return std::count(chosen.begin(), chosen.end(), true);
   };
   CHECK(count(12) == 8);
   CHECK(count(4) == 3);
   CHECK(count(24) == 16);
   CHECK(count(1) == 1);
-  CHECK(chosen_blocks("4-11", 12) == chosen_blocks("released", 12));
+  CHECK(chosen_blocks("4-11", std::array{12}) == chosen_blocks("released", std::array{12}));
+}
+
+// Stages of the given depths on a grid of 8x8, 4x4, ...; a downsampling before all but the first.
+SiteTable stages_of(const std::vector<int>& depths) {
+  SiteTable sites;
+  RowGeometry grid{.height = 8, .width = 8, .cell_pixels = 4};
+  int block = 0;
+  for (int stage = 0; stage < std::ssize(depths); ++stage) {
+    const std::string name = concat("stages.", stage);
+    const auto add = [&](const std::string& part) {
+      sites.add({.name = name + part,
+                 .kind = SiteKind::positionwise,
+                 .block = block,
+                 .geometry = grid,
+                 .stage = stage});
+    };
+    if (stage > 0) add(".downsample");
+    for (int i = 0; i < depths[static_cast<std::size_t>(stage)]; ++i, ++block) {
+      add(concat(".blocks.", i));
+    }
+    grid = {
+        .height = grid.height / 2, .width = grid.width / 2, .cell_pixels = grid.cell_pixels * 2};
+  }
+  return sites;
+}
+
+TEST_CASE("released layers of the papers' ConvNeXt are lists by stage") {
+  const auto kept_by_stage = [](const std::vector<int>& depths) {
+    const auto chosen = chosen_blocks("released", depths);
+    std::vector<int> counts;
+    auto next = chosen.begin();
+    for (const int depth : depths) {
+      counts.push_back(static_cast<int>(std::count(next, next + depth, true)));
+      const bool are_first = std::is_partitioned(next, next + depth, [](bool one) { return one; });
+      CHECK((are_first || counts.back() == 0 || depths[2] < 9));
+      next += depth;
+    }
+    return counts;
+  };
+  CHECK(stages_of({3, 3, 9, 3}).stage_depths() == std::vector{3, 3, 9, 3});
+  CHECK(kept_by_stage({3, 3, 9, 3}) == std::vector{3, 3, 6, 0});
+  CHECK(kept_by_stage({3, 3, 27, 3}) == std::vector{3, 3, 21, 0});
+  CHECK(kept_by_stage({1, 2, 2, 1}) == std::vector{0, 1, 2, 1});
+  CHECK(kept_by_stage({12}) == std::vector{8});
+}
+
+TEST_CASE("finer stages take the coarsest dropping stage's mask in blocks of cells") {
+  const SiteTable sites = stages_of({1, 1, 2, 1});
+  const Plan all = resolve("sbp:layers=all", sites, registered());
+  REQUIRE(all.groups.size() == 1);
+  CHECK(all.groups[0].geometry.height == 1);
+  CHECK(all[sites.find("stages.0.blocks.0")].select->factor == 8);
+  CHECK(all[sites.find("stages.3.downsample")].select->factor == 1);
+  const Plan some = resolve("sbp:layers=[0;3]", sites, registered());
+  CHECK(some.groups[0].geometry.height == 2);
+  CHECK(some[sites.find("stages.0.blocks.0")].select->factor == 4);
+  CHECK(selected("sbp:layers=[1;2]", sites) ==
+        "stages.1.downsample stages.1.blocks.0 stages.2.downsample stages.2.blocks.0 ");
+  CHECK(selected("sbp:layers=3", sites) == "stages.2.blocks.1 ");
+  CHECK(selected("sbp:layers=1,downsample=all", sites) == "stages.1.blocks.0 ");
+  CHECK(selected("sbp:layers=1,mlp=off", sites) == "stages.1.downsample ");
+  CHECK(site_rows({.group = 0, .factor = 3}, {.name = "all", .geometry = {1, 2, 2}}, 1 + 2) ==
+        1 + 18);
 }
 
 TEST_CASE("strategies on different layers compose; on one site they collide") {

@@ -19,7 +19,8 @@ TEST_CASE("parameter counts equal the published ones") {
       {"vit_tiny_patch16_224", 5'717'416},   {"vit_small_patch16_224", 22'050'664},
       {"vit_base_patch16_224", 86'567'656},  {"vit_large_patch16_224", 304'326'632},
       {"deit_tiny_patch16_224", 5'717'416},  {"deit_small_patch16_224", 22'050'664},
-      {"deit_base_patch16_224", 86'567'656},
+      {"deit_base_patch16_224", 86'567'656}, {"convnext_tiny", 28'589'128},
+      {"convnext_small", 50'223'688},        {"convnext_base", 88'591'464},
   };
   for (const auto& [name, published] : counts) {
     const auto model = build_model(fitted(name, kImageNet), {.device = at::kMeta});
@@ -61,6 +62,37 @@ TEST_CASE("only matrices and kernels decay") {
     CAPTURE(parameter.name);
     CHECK(parameter.decays == is_matrix);
   }
+}
+
+TEST_CASE("ConvNeXt has timm's parameter names, with linears for downsampling") {
+  const auto model =
+      build_model(fitted("convnext:depths=[1;1],dims=[8;16]", {3, 32, 32, 10}), {.seed = 1});
+  std::vector<std::string> names;
+  for (const Parameter& parameter : model->parameters()) {
+    names.push_back(parameter.name);
+    CAPTURE(parameter.name);
+    const bool is_gamma = parameter.name.ends_with("gamma");
+    if (is_gamma) CHECK(parameter.value.eq(1e-6).all().item<bool>());
+    if (parameter.name.ends_with("bias")) CHECK(parameter.value.eq(0).all().item<bool>());
+    CHECK(parameter.decays == (parameter.value.dim() > 1));
+  }
+  std::vector<std::string> expected{"stem.0.weight", "stem.0.bias", "stem.1.weight", "stem.1.bias"};
+  for (const std::string stage : {"stages.0.", "stages.1."}) {
+    if (stage == "stages.1.") {
+      for (const char* part : {"0.weight", "0.bias", "1.weight", "1.bias"}) {
+        expected.push_back(stage + "downsample." + part);
+      }
+    }
+    for (const char* part :
+         {"conv_dw.weight", "conv_dw.bias", "norm.weight", "norm.bias", "mlp.fc1.weight",
+          "mlp.fc1.bias", "mlp.fc2.weight", "mlp.fc2.bias", "gamma"}) {
+      expected.push_back(stage + "blocks.0." + part);
+    }
+  }
+  for (const char* part : {"norm.weight", "norm.bias", "fc.weight", "fc.bias"}) {
+    expected.push_back(std::string("head.") + part);
+  }
+  CHECK(names == expected);
 }
 
 TEST_CASE("sizes that do not go together are said") {
