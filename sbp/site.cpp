@@ -13,6 +13,7 @@ std::string_view to_string(SiteKind kind) {
     case SiteKind::residual: return "residual";
     case SiteKind::nonlinearity: return "nonlinearity";
     case SiteKind::norm: return "norm";
+    case SiteKind::batch_norm: return "batch_norm";
   }
   return "unknown";
 }

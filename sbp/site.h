@@ -18,6 +18,7 @@ enum class SiteKind : std::uint8_t {
   residual,      // x + branch(x)
   nonlinearity,
   norm,
+  batch_norm,  // over channels, by statistics of the whole batch
 };
 std::string_view to_string(SiteKind kind);
 
