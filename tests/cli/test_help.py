@@ -14,7 +14,7 @@ OWN = {
 }
 NAMES = {
     "models": ["vit ", "mlp ", "vit_tiny_patch16_224", "vit_large_patch16_224",
-               "deit_base_patch16_224", "patch=", "heads=", "hidden="],
+               "deit_base_patch16_224", "resnet18 ", "resnet50 ", "stem=", "patch=", "heads=", "hidden="],
     "data": ["synthetic ", "fashion_mnist ", "cifar10 ", "path="],
     "strategies": ["full ", "sbp ", "keep=", "grid|random", "kept|all"],
     "optimizers": ["sgd ", "adamw ", "lr=", "momentum="],
