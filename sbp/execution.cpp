@@ -6,6 +6,7 @@
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/relu.h>
 #include <c10/core/GradMode.h>
 
 #include <cstring>
@@ -35,6 +36,20 @@ at::Tensor keep_mask(std::int64_t count, double keep, at::Device device, RandomS
   return mask;
 }
 
+void check_full_batch(const Site& site, const at::Tensor& x) {
+  const RowGeometry& whole = site.geometry;
+  if (x.dim() != 4 ||
+      (whole.cells() > 0 && (x.size(2) != whole.height || x.size(3) != whole.width))) {
+    throw Error(concat("batch norm '", site.name, "' takes its statistics from the full batch, ",
+                       "[batch, channels, ", whole.height, ", ", whole.width, "], and was given ",
+                       x.sizes()));
+  }
+  if (x.numel() <= x.size(1)) {
+    throw Error(concat("batch norm '", site.name, "' has one value a channel in ", x.sizes(),
+                       ", which has no variance; use a larger batch or image"));
+  }
+}
+
 }  // namespace
 
 Execution::Execution(const SiteTable& sites, const Plan& plan, MaskSource& masks, CodecTable codecs)
@@ -58,6 +73,7 @@ void Execution::begin_step(std::uint32_t step, bool training, at::Device device,
   training_ = training;
   step_ = step;
   seed_ = seed;
+  statistics_moved_.clear();
   for (std::size_t i = 0; i < group_rows_.size(); ++i) {
     const MaskGroup& group = plan_.groups[i];
     for (auto& [factor, rows] : group_rows_[i]) rows.reset();
@@ -115,10 +131,24 @@ at::Tensor Execution::layer_norm(SiteId site, const at::Tensor& x, const at::Ten
   return at::layer_norm(x, {x.size(-1)}, weight, bias, epsilon);
 }
 
+at::Tensor Execution::batch_norm(SiteId site, const at::Tensor& x, const BatchNorm& norm) {
+  const ScopedLayer scope(sites_[site].layer);
+  if (!training_) return sbp::batch_norm(x, norm, NormStatistics::running);
+  check_full_batch(sites_[site], x);
+  const bool first = statistics_moved_.insert(site).second;
+  return sbp::batch_norm(x, norm, first ? NormStatistics::batch_and_update : NormStatistics::batch,
+                         dropping(site));
+}
+
 at::Tensor Execution::gelu(SiteId site, const at::Tensor& x) {
   const ScopedLayer scope(sites_[site].layer);
   if (auto code = codec(site, SavedRole::nonlinearity_input)) return coded_gelu(x, code);
   return at::gelu(x);
+}
+
+at::Tensor Execution::relu(SiteId site, const at::Tensor& x) {
+  const ScopedLayer scope(sites_[site].layer);
+  return at::relu(x);
 }
 
 at::Tensor Execution::attention(SiteId site, const AttentionInputs& inputs, SiteId projection,

@@ -7,9 +7,11 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "sbp/attention.h"
+#include "sbp/batch_norm.h"
 #include "sbp/plan.h"
 #include "sbp/random.h"
 #include "sbp/recompute.h"
@@ -50,7 +52,14 @@ class Execution {
   // Over the last dimension.
   at::Tensor layer_norm(SiteId site, const at::Tensor& x, const at::Tensor& weight,
                         const at::Tensor& bias, double epsilon);
+  // x [batch, channels, height, width]. In training, statistics are those of the full batch and
+  // the running ones move at the site's first call of a step only: a body that is run again, for
+  // dropped rows or in backward, leaves them alone. Evaluation uses the running ones. Throws Error
+  // for less than the pixels that the site published, or one value a channel (no variance).
+  at::Tensor batch_norm(SiteId site, const at::Tensor& x, const BatchNorm& norm);
   at::Tensor gelu(SiteId site, const at::Tensor& x);
+  // Saves its result, which the layer that follows takes as its input: one storage.
+  at::Tensor relu(SiteId site, const at::Tensor& x);
 
   // Attention followed by its output projection: project([batch, r, width]) is called once with
   // all rows, or once with kept and once (not recording) with dropped ones, as the plan has it.
@@ -82,6 +91,7 @@ class Execution {
   bool training_ = false;
   std::uint32_t step_ = 0;
   std::uint64_t seed_ = 0;
+  std::set<SiteId> statistics_moved_;  // batch norms whose running statistics this step moved
 };
 
 }  // namespace sbp

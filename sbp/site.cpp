@@ -16,6 +16,7 @@ std::string_view to_string(SiteKind kind) {
     case SiteKind::nonlinearity: return "nonlinearity";
     case SiteKind::norm: return "norm";
     case SiteKind::dropout: return "dropout";
+    case SiteKind::batch_norm: return "batch_norm";
   }
   return "unknown";
 }

@@ -19,6 +19,7 @@ enum class SiteKind : std::uint8_t {
   nonlinearity,
   norm,
   dropout,
+  batch_norm,  // over channels, by statistics of the whole batch
 };
 std::string_view to_string(SiteKind kind);
 

@@ -5,6 +5,7 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <cmath>
 #include <span>
 
 #include "sbp/random.h"
@@ -15,8 +16,20 @@ namespace {
 // Values are drawn in chunks with a key each, so that they are the same for any thread count.
 constexpr std::int64_t kChunk = 1 << 16;
 
-void fill_truncated_normal(const at::Tensor& values, double standard_deviation, std::uint64_t seed,
-                           std::uint32_t parameter) {
+void draw(std::span<float> values, const Initial& initial, RandomStream& stream) {
+  const double deviation = initial.standard_deviation;
+  if (initial.kind == Initial::Kind::truncated_normal) {
+    stream.fill_truncated_normal(values, deviation);
+  } else if (initial.kind == Initial::Kind::normal) {
+    for (float& value : values) value = static_cast<float>(stream.normal() * deviation);
+  } else {
+    const double width = 2.0 * deviation * std::sqrt(3.0);
+    for (float& value : values) value = static_cast<float>((stream.uniform() - 0.5) * width);
+  }
+}
+
+void draw(const at::Tensor& values, const Initial& initial, std::uint64_t seed,
+          std::uint32_t parameter) {
   float* data = values.data_ptr<float>();
   const std::int64_t count = values.numel();
   at::parallel_for(0, (count + kChunk - 1) / kChunk, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -26,8 +39,7 @@ void fill_truncated_normal(const at::Tensor& values, double standard_deviation, 
                            .site = parameter,
                            .purpose = Purpose::initialise});
       const std::int64_t size = std::min(kChunk, count - chunk * kChunk);
-      stream.fill_truncated_normal({data + chunk * kChunk, static_cast<std::size_t>(size)},
-                                   standard_deviation);
+      draw({data + chunk * kChunk, static_cast<std::size_t>(size)}, initial, stream);
     }
   });
 }
@@ -40,13 +52,12 @@ at::Tensor ParameterMaker::add(const std::string& name, LayerId layer,
   const ScopedLayer scope(layer);
   at::Tensor value = at::empty(shape, at::dtype(options_.dtype).device(options_.device));
   if (!options_.device.is_meta()) {
-    if (initial.kind == Initial::Kind::truncated_normal) {
-      const at::Tensor drawn = value.scalar_type() == at::kFloat ? value : value.to(at::kFloat);
-      fill_truncated_normal(drawn, initial.standard_deviation, options_.seed,
-                            static_cast<std::uint32_t>(parameters_.size()));
-      if (!drawn.is_same(value)) value.copy_(drawn);
-    } else {
+    if (initial.kind == Initial::Kind::zeros || initial.kind == Initial::Kind::ones) {
       value.fill_(initial.kind == Initial::Kind::ones ? 1.0 : 0.0);
+    } else {
+      const at::Tensor drawn = value.scalar_type() == at::kFloat ? value : value.to(at::kFloat);
+      draw(drawn, initial, options_.seed, static_cast<std::uint32_t>(parameters_.size()));
+      if (!drawn.is_same(value)) value.copy_(drawn);
     }
   }
   value.requires_grad_(true);

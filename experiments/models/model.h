@@ -62,7 +62,7 @@ class Model {
 
 // How a new parameter starts.
 struct Initial {
-  enum class Kind { zeros, ones, truncated_normal };
+  enum class Kind { zeros, ones, truncated_normal, normal, uniform };
   Kind kind = Kind::zeros;
   double standard_deviation = 0.0;
 };
@@ -70,6 +70,15 @@ inline constexpr Initial kZeros{Initial::Kind::zeros, 0.0};
 inline constexpr Initial kOnes{Initial::Kind::ones, 0.0};
 constexpr Initial truncated_normal(double standard_deviation) {
   return {Initial::Kind::truncated_normal, standard_deviation};
+}
+
+constexpr Initial normal(double standard_deviation) {
+  return {Initial::Kind::normal, standard_deviation};
+}
+// Over [-bound, bound].
+constexpr Initial uniform(double bound) {
+  constexpr double kSquareRootOf3 = 1.7320508075688772;
+  return {Initial::Kind::uniform, bound / kSquareRootOf3};
 }
 
 // Makes a model's parameters one by one and lists them.

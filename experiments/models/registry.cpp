@@ -5,6 +5,7 @@
 
 #include "experiments/models/convnext.h"
 #include "experiments/models/mlp.h"
+#include "experiments/models/resnet.h"
 #include "experiments/models/vit.h"
 #include "experiments/runs/catalogue.h"
 #include "sbp/base/error.h"
@@ -151,6 +152,22 @@ std::unique_ptr<Model> build_convnext(const Spec& spec, const BuildOptions& opti
                        options);
 }
 
+SpecSchema resnet_schema(const ResNetSize& size) {
+  // Any image goes through a convolutional net, so its size is the data's.
+  std::vector<KeySchema> keys = input_keys(0);
+  keys.insert(keys.end(), {count("width", 64, "channels of the first stage"),
+                           {.key = "stem",
+                            .kind = ValueKind::word,
+                            .default_value = "imagenet",
+                            .help = "small: 3x3 of stride 1 and no max pool, for 32-pixel images",
+                            .words = {"imagenet", "small"}}});
+  const auto& depths = size.depths;
+  return {std::string(size.name),
+          concat(depths[0], "+", depths[1], "+", depths[2], "+", depths[3],
+                 size.bottleneck ? " bottleneck" : " basic", " blocks, batch norm"),
+          std::move(keys)};
+}
+
 std::vector<SpecSchema> make_schemas() {
   constexpr VitSize kPresets[] = {
       {"vit_tiny_patch16_224", 224, 16, 192, 12, 3},
@@ -168,6 +185,7 @@ std::vector<SpecSchema> make_schemas() {
   }
   schemas.push_back(vit_schema({"vit", 0, 16, 192, 12, 3}, "a vision transformer of any size"));
   for (SpecSchema& schema : convnext_schemas()) schemas.push_back(std::move(schema));
+  for (const ResNetSize& size : resnet_sizes()) schemas.push_back(resnet_schema(size));
   std::vector<KeySchema> keys = input_keys(0);
   keys.insert(keys.end(), {count("hidden", 256, "width of the hidden layers"),
                            count("depth", 3, "linear layers, the head included", 1, kMostLayers)});
@@ -225,6 +243,17 @@ std::unique_ptr<Model> build_model(const Spec& spec, const BuildOptions& options
         options);
   }
   if (spec.name.starts_with("convnext")) return build_convnext(spec, options);
+  const auto resnet = std::ranges::find(resnet_sizes(), spec.name, &ResNetSize::name);
+  if (resnet != resnet_sizes().end()) {
+    const std::int64_t width = spec.integer("width");
+    return make_resnet(
+        {.input = input_of(spec),
+         .bottleneck = resnet->bottleneck,
+         .stages = resnet_stages(*resnet, width),
+         .stem_width = width,
+         .stem = spec.text("stem") == "small" ? ResNetStem::small : ResNetStem::imagenet},
+        options);
+  }
   return make_vit({.image = spec.integer("image"),
                    .patch = spec.integer("patch"),
                    .channels = spec.integer("channels"),

@@ -15,7 +15,8 @@ OWN = {
 }
 NAMES = {
     "models": ["vit ", "mlp ", "vit_tiny_patch16_224", "vit_large_patch16_224",
-               "deit_base_patch16_224", "patch=", "heads=", "hidden="],
+               "deit_base_patch16_224", "patch=", "heads=", "hidden=",
+               "convnext_tiny", "resnet18 ", "resnet50 ", "stem="],
     "data": ["synthetic ", "fashion_mnist ", "cifar10 ", "cifar100 ", "folder ", "path=",
              "fail|skip"],
     "strategies": ["full ", "sbp ", "keep=", "grid|random", "kept|all"],
