@@ -19,8 +19,8 @@ void add_run_options(Parser& parser, experiments::RunOptions& run) {
   parser.unsigned_integer({"--seed", "N", "of weights, masks, order of the data"}, run.seed);
   parser.integer({"--threads", "N", "0: as many as there are processors"}, run.threads, {0, 1024});
   parser.text({"--device", "DEVICE", "cpu, or meta (computes nothing, sizes only)"}, run.device);
-  parser.choice({"--precision", "WORD", "fp32; bf16 and fp16 are not in this version"},
-                run.precision, {"fp32", "bf16", "fp16"});
+  parser.text({"--precision", "SPEC", "fp32, bf16 or fp16 (mixed, parameters in fp32)"},
+              run.precision);
 }
 
 void add_output_options(Parser& parser, OutputOptions& output) {
@@ -104,7 +104,8 @@ void add_training_options(Parser& parser, experiments::TrainOptions& run) {
 }  // namespace
 
 const std::vector<std::string>& list_topics() {
-  static const std::vector<std::string> kTopics = {"models", "data", "strategies", "optimizers"};
+  static const std::vector<std::string> kTopics = {"models", "data", "strategies", "optimizers",
+                                                   "precisions"};
   return kTopics;
 }
 

@@ -8,6 +8,7 @@
 #include "experiments/runs/environment.h"
 #include "experiments/runs/run_setup.h"
 #include "experiments/runs/traced_step.h"
+#include "experiments/training/precision_spec.h"
 #include "sbp/base/error.h"
 
 namespace sbp::experiments {
@@ -79,7 +80,9 @@ class ProfileRun {
         make_optimizer(run_.optimizer, model->parameters());
     const bool meta = run_.device.kind == DeviceId::Kind::meta;
     Trainer trainer(*model, plan, masks, *optimizer,
-                    {.device = meta ? at::kMeta : at::kCPU, .zero_grad = options_.zero_grad});
+                    {.device = meta ? at::kMeta : at::kCPU,
+                     .zero_grad = options_.zero_grad,
+                     .precision = precision_of(run_.precision)});
     const double rate = optimizer->learning_rate();
 
     for (std::int64_t i = 0; i < options_.warmup; ++i) {
@@ -105,6 +108,7 @@ class ProfileRun {
     report.memory = traced.memory;
     report.tracing_seconds = traced.result.seconds.step;
     if (!meta) report.loss = traced.result.loss;
+    add_overflow_warning(report, trainer, traced.result);
 
     std::vector<StepDurations> durations;
     for (std::int64_t i = 0; i < options_.time_steps; ++i) {
@@ -131,6 +135,18 @@ class ProfileRun {
     header.configuration.emplace_back("time_steps", options_.time_steps);
     header.configuration.emplace_back("zero_grad",
                                       std::string(places[static_cast<int>(options_.zero_grad)]));
+  }
+
+  // Without an update the optimizer's state may be missing from the books.
+  static void add_overflow_warning(reports::ProfileReport& report, const Trainer& trainer,
+                                   const StepResult& traced) {
+    if (const std::string skipped = overflow_warning(trainer); !skipped.empty()) {
+      report.header.warnings.push_back(skipped);
+    }
+    if (traced.skipped) {
+      report.header.warnings.emplace_back(
+          "the traced step made no update: its gradients overflowed fp16");
+    }
   }
 
   void add_warnings(reports::ProfileReport& report) const {

@@ -10,6 +10,7 @@
 #include "experiments/runs/catalogue.h"
 #include "experiments/runs/environment.h"
 #include "experiments/strategies.h"
+#include "experiments/training/precision_spec.h"
 #include "experiments/training/trainer.h"
 #include "profiler/torch/tracer.h"
 #include "sbp/base/error.h"
@@ -30,9 +31,6 @@ void check_numbers(const RunOptions& options) {
   if (options.threads < 0 || options.threads > 1024) {
     throw UsageError(
         concat("threads '", options.threads, "' is outside 0-1024 (0: one a processor)"));
-  }
-  if (options.precision != "fp32") {
-    throw UsageError(concat("precision '", options.precision, "' is not available; use fp32"));
   }
 }
 
@@ -88,6 +86,7 @@ ResolvedRun resolve_run(const RunOptions& options) {
   run.model = parse_spec(options.model, "model", model_schemas());
   run.data = parse_spec(options.data, "data", data_schemas());
   run.optimizer = parse_spec(options.optimizer, "optimizer", optimizer_schemas());
+  run.precision = parse_spec(options.precision, "precision", precision_schemas());
   run.geometry = geometry_of(run.data, wanted_by(run.model));
   run.model = fit_to_data(run.model, run.geometry);
   run.data = fit_to_geometry(run.data, run.geometry);
@@ -184,11 +183,15 @@ reports::Header make_header(const ResolvedRun& run, const Plan& plan) {
   const RunOptions& options = run.options;
   header.command_line = options.command_line;
   header.configuration = {
-      {"model", to_string(run.model)},  {"data", to_string(run.data)},
-      {"strategy", plan.strategy},      {"optimizer", to_string(run.optimizer)},
-      {"batch", options.batch},         {"seed", static_cast<std::int64_t>(options.seed)},
-      {"threads", options.threads},     {"device", to_string(run.device)},
-      {"precision", options.precision},
+      {"model", to_string(run.model)},
+      {"data", to_string(run.data)},
+      {"strategy", plan.strategy},
+      {"optimizer", to_string(run.optimizer)},
+      {"batch", options.batch},
+      {"seed", static_cast<std::int64_t>(options.seed)},
+      {"threads", options.threads},
+      {"device", to_string(run.device)},
+      {"precision", to_string(run.precision)},
   };
   header.environment = describe_environment();
   header.environment.libtorch_version = TORCH_VERSION;
@@ -211,7 +214,9 @@ void check_memory(const ResolvedRun& run, ZeroGrad zero_grad) {
   const Plan plan = make_plan(run, *model);
   KeyedMaskSource masks(run.options.seed);
   const std::unique_ptr<Optimizer> optimizer = make_optimizer(run.optimizer, model->parameters());
-  Trainer trainer(*model, plan, masks, *optimizer, {.device = at::kMeta, .zero_grad = zero_grad});
+  Trainer trainer(
+      *model, plan, masks, *optimizer,
+      {.device = at::kMeta, .zero_grad = zero_grad, .precision = precision_of(run.precision)});
   profiler::reset_peak_live_bytes(meta);
   // Twice: the optimizer's state exists from the first update on.
   const Batch batch = batch_without_values(run.options.batch);

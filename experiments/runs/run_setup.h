@@ -23,6 +23,7 @@ struct ResolvedRun {
   Spec model;
   Spec data;
   Spec optimizer;
+  Spec precision;
   DeviceId device;
   ImageGeometry geometry;  // of the data
 };

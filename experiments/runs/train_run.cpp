@@ -10,6 +10,7 @@
 #include "experiments/data/loader.h"
 #include "experiments/runs/run_setup.h"
 #include "experiments/runs/traced_step.h"
+#include "experiments/training/precision_spec.h"
 #include "experiments/training/schedule.h"
 #include "sbp/base/error.h"
 
@@ -64,7 +65,9 @@ class TrainRun {
         masks_(run.options.seed),
         optimizer_(make_optimizer(run.optimizer, model_->parameters())),
         trainer_(*model_, plan_, masks_, *optimizer_,
-                 {.device = at::kCPU, .label_smoothing = options.label_smoothing}) {
+                 {.device = at::kCPU,
+                  .label_smoothing = options.label_smoothing,
+                  .precision = precision_of(run.precision)}) {
     steps_per_epoch_ = loader_.batches_per_epoch();
     if (steps_per_epoch_ < 1) {
       throw UsageError(concat("batch '", run.options.batch, "' is more than the ",
@@ -102,6 +105,9 @@ class TrainRun {
     }
     report_.plan = plan_entries(model_->sites(), plan_, reported_kept_rows_);
     add_strategy_outcome();
+    if (const std::string skipped = overflow_warning(trainer_); !skipped.empty()) {
+      report_.header.warnings.push_back(skipped);
+    }
     report_.seconds = seconds_since(start);
     return std::move(report_);
   }

@@ -17,6 +17,7 @@ NAMES = {
                "deit_base_patch16_224", "patch=", "heads=", "hidden="],
     "data": ["synthetic ", "fashion_mnist ", "cifar10 ", "path="],
     "strategies": ["full ", "sbp ", "keep=", "grid|random", "kept|all"],
+    "precisions": ["fp32", "bf16 ", "fp16 ", "cuda|cpu"],
     "optimizers": ["sgd ", "adamw ", "lr=", "momentum="],
 }
 

@@ -110,9 +110,9 @@ Result run_block(const Options& options, at::Device device) {
       {.device = device, .seed = 2});
   const Plan plan = plan_of(model->sites(), options);
   KeyedMaskSource masks(4);
-  Execution run(
-      model->sites(), plan, masks,
-      {{"four_bits", std::make_shared<FourBits>()}, {"two_bits", std::make_shared<TwoBits>()}});
+  Execution run(model->sites(), plan, masks,
+                {.codecs = {{"four_bits", std::make_shared<FourBits>()},
+                            {"two_bits", std::make_shared<TwoBits>()}}});
   const DeviceId id{device.is_meta() ? DeviceId::Kind::meta : DeviceId::Kind::cpu};
   const at::Tensor images = at::empty({kBatch, 3, 32, 32}, at::dtype(at::kFloat).device(device));
   const at::Tensor labels = at::zeros({kBatch}, at::dtype(at::kLong).device(device));
