@@ -153,7 +153,7 @@ TEST_CASE("golden ViT cases in 16 bit, as near as its digits allow") {
         const Errors errors = run_case(golden, fused, {.low = low});
         CAPTURE(golden.file());
         CAPTURE(fused);
-        CAPTURE(low);
+        CAPTURE(c10::toString(low));
         CAPTURE(errors.where);
         CHECK(errors.worst > golden.tolerance());  // it is 16 bit indeed
         CHECK(errors.worst <= tolerance);

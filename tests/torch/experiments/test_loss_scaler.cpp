@@ -85,7 +85,10 @@ TEST_CASE("a step that overflows changes no weight and no state, and is counted"
       parse_spec("adamw:lr=0.1", "optimizer", optimizer_schemas()), model->parameters());
   Trainer trainer(*model, plan, masks, *optimizer, {.precision = {.low = at::kHalf}});
   REQUIRE(trainer.loss_scaler().has_value());
-  const Batch batch{.images = std::vector<float>(8, 1.0F), .labels = {0, 1}, .size = 2};
+  Batch batch;
+  batch.images.assign(8, 1.0F);
+  batch.labels = {0, 1};
+  batch.size = 2;
   const at::Tensor bias = model->parameters().back().value;
   std::int64_t states = 0;
   const auto count_states = [&] {
@@ -117,7 +120,7 @@ reports::TrainReport train(const std::string& precision, const std::string& stra
   options.optimizer = "adamw:lr=0.003";
   options.schedule = "constant";
   options.batch = 16;
-  options.steps = 40;
+  options.steps = 24;
   options.threads = 1;
   options.precision = precision;
   return run_train(options);
@@ -135,6 +138,7 @@ TEST_CASE("training in 16 bit learns as in fp32") {
     const double reached = mean_of_last(full.step_losses);
     CHECK(reached < 0.8 * full.step_losses.front());
     for (const std::string precision : {"bf16", "fp16", "bf16:list=cpu"}) {
+      if (strategy != "full" && precision != "bf16") continue;
       CAPTURE(strategy);
       CAPTURE(precision);
       const auto mixed = train(precision, strategy);

@@ -136,7 +136,7 @@ Pass run_pass(const PassOptions& options) {
 }
 
 void check_equal(const Pass& one, const Pass& other) {
-  CHECK(one.logits.scalar_type() == other.logits.scalar_type());
+  CHECK((one.logits.scalar_type() == other.logits.scalar_type()));
   CHECK(one.logits.equal(other.logits));
   REQUIRE(one.saved.size() == other.saved.size());
   for (std::size_t i = 0; i < one.saved.size(); ++i) {
@@ -146,7 +146,7 @@ void check_equal(const Pass& one, const Pass& other) {
   }
   REQUIRE(one.gradients.size() == other.gradients.size());
   for (std::size_t i = 0; i < one.gradients.size(); ++i) {
-    CHECK(one.gradients[i].scalar_type() == at::kFloat);
+    CHECK((one.gradients[i].scalar_type() == at::kFloat));
     CHECK(one.gradients[i].equal(other.gradients[i]));
   }
 }
@@ -160,12 +160,12 @@ double error_of(const Pass& got, const Pass& expected) {
 TEST_CASE("CPU's list saves, computes and differentiates as at::autocast does, bit for bit") {
   for (const at::ScalarType low : {at::kBFloat16, at::kHalf}) {
     for (const bool fused : {false, true}) {
-      CAPTURE(low);
+      CAPTURE(c10::toString(low));
       CAPTURE(fused);
       const Pass ours = run_pass({.precision = {.low = low, .full_norms = false}, .fused = fused});
       const Pass theirs = run_pass({.fused = fused, .autocast = low});
       CHECK(ours.saved.size() > 60);
-      CHECK(ours.logits.scalar_type() == low);
+      CHECK((ours.logits.scalar_type() == low));
       check_equal(ours, theirs);
     }
   }
@@ -198,7 +198,7 @@ TEST_CASE("16 bit is near fp32, and fp32's policy casts nothing") {
            {std::pair{at::kBFloat16, 0.05}, std::pair{at::kHalf, 0.005}}) {
         const Pass mixed =
             run_pass({.precision = {.low = low}, .fused = fused, .strategy = strategy});
-        CAPTURE(low);
+        CAPTURE(c10::toString(low));
         const double error = error_of(mixed, full);
         CHECK(error > 0.0);
         CHECK(error < tolerance);
