@@ -85,10 +85,7 @@ class ProfileRun {
                      .precision = precision_of(run_.precision)});
     const double rate = optimizer->learning_rate();
 
-    for (std::int64_t i = 0; i < options_.warmup; ++i) {
-      advance("warm-up");
-      trainer.step(batch, step_++, rate);
-    }
+    warm_up(trainer, batch, rate);
     reports::ProfileReport report;
     // Read before the tracer takes memory of its own: the same step, untraced.
     if (!meta && options_.warmup > 0 && resident_was_reset && resident_before) {
@@ -121,6 +118,18 @@ class ProfileRun {
   }
 
  private:
+  // As long as asked, and on while fp16 overflows: a step without update has no optimizer state.
+  void warm_up(Trainer& trainer, const Batch& batch, double rate) {
+    constexpr std::int64_t kMostExtra = 16;
+    bool skipped = false;
+    for (std::int64_t i = 0; i < options_.warmup || (skipped && i < options_.warmup + kMostExtra);
+         ++i) {
+      if (i >= options_.warmup) ++total_;
+      advance("warm-up");
+      skipped = trainer.step(batch, step_++, rate).skipped;
+    }
+  }
+
   void advance(const std::string& what) {
     if (progress_.interrupted && progress_.interrupted()) {
       throw Error("interrupted before the profile was complete; nothing was written",
