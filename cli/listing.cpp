@@ -10,6 +10,7 @@ std::string listing(const std::string& topic) {
   if (topic == "data") return schemas_text(experiments::data_schemas());
   if (topic == "strategies") return schemas_text(experiments::strategy_schemas());
   if (topic == "augmentations") return schemas_text(experiments::augmentation_schemas());
+  if (topic == "precisions") return schemas_text(experiments::precision_schemas());
   return schemas_text(experiments::optimizer_schemas());
 }
 

@@ -19,8 +19,8 @@ void add_run_options(Parser& parser, experiments::RunOptions& run) {
   parser.unsigned_integer({"--seed", "N", "of weights, masks, order of the data"}, run.seed);
   parser.integer({"--threads", "N", "0: as many as there are processors"}, run.threads, {0, 1024});
   parser.text({"--device", "DEVICE", "cpu, or meta (computes nothing, sizes only)"}, run.device);
-  parser.choice({"--precision", "WORD", "fp32; bf16 and fp16 are not in this version"},
-                run.precision, {"fp32", "bf16", "fp16"});
+  parser.text({"--precision", "SPEC", "fp32, bf16 or fp16 (mixed, parameters in fp32)"},
+              run.precision);
   parser.options_file({"--config", "FILE", "take options from a JSON file; those given here win"});
 }
 
@@ -116,7 +116,7 @@ void add_training_options(Parser& parser, experiments::TrainOptions& run) {
 
 const std::vector<std::string>& list_topics() {
   static const std::vector<std::string> kTopics = {"models", "data", "strategies", "optimizers",
-                                                   "augmentations"};
+                                                   "augmentations", "precisions"};
   return kTopics;
 }
 

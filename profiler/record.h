@@ -29,7 +29,7 @@ enum class Category : std::uint8_t {
   gradient,
   optimizer_state,
   activation,       // a storage that autograd holds for backward
-  workspace,        // scratch of a convolution or 16-bit matmul kernel
+  workspace,        // scratch of a convolution kernel
   autograd_detail,  // born in backward, outlives the node that made it
   temporary,        // died in the scope or node that made it
   unknown,

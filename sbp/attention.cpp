@@ -4,7 +4,6 @@
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_backward.h>
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/index_select.h>
-#include <ATen/ops/softmax.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/function.h>
@@ -33,22 +32,24 @@ at::Tensor by_row(const at::Tensor& x, std::int64_t batch) {
 
 // q [batch, rows', heads, d]; k, v [batch * heads, rows, d].
 at::Tensor eager_core(const at::Tensor& query, const at::Tensor& k, const at::Tensor& v,
-                      double scale) {
+                      double scale, const Precision& precision) {
   const at::Tensor q = by_head(query).mul_(scale);
-  const at::Tensor map = at::softmax(at::bmm(q, k.transpose(1, 2)), -1);
+  const at::Tensor map = precision.softmax(at::bmm(q, k.transpose(1, 2)));
   return by_row(at::bmm(map, v), query.size(0));
 }
 
-AttentionRows eager_kept_queries(const AttentionInputs& in, const StepRows& rows) {
+AttentionRows eager_kept_queries(const AttentionInputs& in, const StepRows& rows,
+                                 const Precision& precision) {
   const at::Tensor k = by_head(in.key);
   const at::Tensor v = by_head(in.value);
   AttentionRows result;
   {
     // Dropped rows first: their transient map is gone before kept rows save theirs.
     const c10::NoGradGuard no_grad;
-    result.dropped = eager_core(at::index_select(in.query, 1, rows.dropped), k, v, in.scale);
+    result.dropped =
+        eager_core(at::index_select(in.query, 1, rows.dropped), k, v, in.scale, precision);
   }
-  result.kept = eager_core(take_rows(in.query, rows.kept), k, v, in.scale);
+  result.kept = eager_core(take_rows(in.query, rows.kept), k, v, in.scale, precision);
   return result;
 }
 
@@ -104,18 +105,29 @@ AttentionRows fused_kept_queries(const AttentionInputs& in, const StepRows& rows
   return result;
 }
 
+AttentionInputs operands(const AttentionInputs& in, const Precision& precision) {
+  AttentionInputs result = in;
+  for (auto* part : {&result.query, &result.key, &result.value}) *part = precision.operand(*part);
+  return result;
+}
+
 }  // namespace
 
-at::Tensor attend(const AttentionInputs& in) {
-  if (!in.fused) return eager_core(in.query, by_head(in.key), by_head(in.value), in.scale);
+at::Tensor attend(const AttentionInputs& inputs, const Precision& precision) {
+  const AttentionInputs in = operands(inputs, precision);
+  if (!in.fused) {
+    return eager_core(in.query, by_head(in.key), by_head(in.value), in.scale, precision);
+  }
   const at::Tensor out = std::get<0>(at::_scaled_dot_product_flash_attention_for_cpu(
       in.query.transpose(1, 2), in.key.transpose(1, 2), in.value.transpose(1, 2), 0.0, false, {},
       in.scale));
   return out.transpose(1, 2).flatten(2);
 }
 
-AttentionRows attend_kept_queries(const AttentionInputs& inputs, const StepRows& rows) {
-  return inputs.fused ? fused_kept_queries(inputs, rows) : eager_kept_queries(inputs, rows);
+AttentionRows attend_kept_queries(const AttentionInputs& inputs, const StepRows& rows,
+                                  const Precision& precision) {
+  const AttentionInputs in = operands(inputs, precision);
+  return in.fused ? fused_kept_queries(in, rows) : eager_kept_queries(in, rows, precision);
 }
 
 }  // namespace sbp

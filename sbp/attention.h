@@ -6,6 +6,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "sbp/precision.h"
 #include "sbp/row_ops.h"
 
 namespace sbp {
@@ -22,7 +23,8 @@ struct AttentionInputs {
 
 // Saves, in units of [batch, rows, heads * head_dim]: eager q, k, v (copies) 3 and the map;
 // fused the packed projection 3, the output 1 (shared with the projection's input), row sums.
-at::Tensor attend(const AttentionInputs& inputs);
+// 16-bit eager attention by CUDA's list keeps the map twice, in fp32 and in 16 bit.
+at::Tensor attend(const AttentionInputs& inputs, const Precision& precision);
 
 struct AttentionRows {
   at::Tensor kept;     // [batch, k, heads * head_dim]
@@ -31,6 +33,7 @@ struct AttentionRows {
 
 // The same values, split by query row. Gradient flows from kept rows to their queries and to all
 // keys and values. Saves k and v in full (2 units) and the rest for kept rows only.
-AttentionRows attend_kept_queries(const AttentionInputs& inputs, const StepRows& rows);
+AttentionRows attend_kept_queries(const AttentionInputs& inputs, const StepRows& rows,
+                                  const Precision& precision);
 
 }  // namespace sbp

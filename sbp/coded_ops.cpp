@@ -18,9 +18,11 @@ namespace autograd = torch::autograd;
 struct SavedCode {
   std::vector<autograd::SavedVariable> parts;
   std::shared_ptr<const SavedCodec> codec;
+  at::ScalarType type = at::kFloat;
 
   void keep(const at::Tensor& value, std::shared_ptr<const SavedCodec> with) {
     codec = std::move(with);
+    type = value.scalar_type();
     for (const PackedPart& part : codec->encode(value)) {
       parts.push_back(save_for_backward(part.tensor, part.label));
     }
@@ -28,7 +30,7 @@ struct SavedCode {
   at::Tensor decode() const {
     std::vector<at::Tensor> tensors;
     for (const autograd::SavedVariable& part : parts) tensors.push_back(part.unpack());
-    return codec->decode(tensors);
+    return codec->decode(tensors).to(type);
   }
   void release() { parts.clear(); }
 };

@@ -52,8 +52,14 @@ void check_full_batch(const Site& site, const at::Tensor& x) {
 
 }  // namespace
 
-Execution::Execution(const SiteTable& sites, const Plan& plan, MaskSource& masks, CodecTable codecs)
-    : sites_(sites), plan_(plan), masks_(masks), codecs_(std::move(codecs)) {
+Execution::Execution(const SiteTable& sites, const Plan& plan, MaskSource& masks,
+                     ExecutionOptions options)
+    : sites_(sites),
+      plan_(plan),
+      masks_(masks),
+      codecs_(std::move(options.codecs)),
+      precision_(options.precision),
+      weight_copies_(options.precision) {
   group_rows_.resize(plan_.groups.size());
   for (const MaskGroup& group : plan_.groups) kept_rows_.push_back(group.geometry.rows());
   for (SiteId site = 0; site < sites_.size(); ++site) {
@@ -70,6 +76,7 @@ Execution::Execution(const SiteTable& sites, const Plan& plan, MaskSource& masks
 
 void Execution::begin_step(std::uint32_t step, bool training, at::Device device,
                            std::uint64_t seed) {
+  end_step();
   training_ = training;
   step_ = step;
   seed_ = seed;
@@ -115,20 +122,24 @@ std::shared_ptr<const SavedCodec> Execution::codec(SiteId site, SavedRole role) 
 at::Tensor Execution::linear(SiteId site, const at::Tensor& x, const at::Tensor& weight,
                              const at::Tensor& bias) {
   const ScopedLayer scope(sites_[site].layer);
-  if (auto code = codec(site, SavedRole::linear_input)) return coded_linear(x, weight, bias, code);
-  return at::linear(x, weight, bias);
+  const at::Tensor in = precision_.operand(x);
+  const at::Tensor w = weight_copies_.of(weight);
+  const at::Tensor b = weight_copies_.of(bias);
+  if (auto code = codec(site, SavedRole::linear_input)) return coded_linear(in, w, b, code);
+  return at::linear(in, w, b);
 }
 
 at::Tensor Execution::conv2d(SiteId site, const at::Tensor& x, const Convolution& convolution) {
   const ScopedLayer scope(sites_[site].layer);
   const auto& [weight, bias, stride, padding, groups] = convolution;
-  return at::conv2d(x, weight, bias, stride, padding, /*dilation=*/1, groups);
+  return at::conv2d(precision_.operand(x), weight_copies_.of(weight), weight_copies_.of(bias),
+                    stride, padding, /*dilation=*/1, groups);
 }
 
 at::Tensor Execution::layer_norm(SiteId site, const at::Tensor& x, const at::Tensor& weight,
                                  const at::Tensor& bias, double epsilon) {
   const ScopedLayer scope(sites_[site].layer);
-  return at::layer_norm(x, {x.size(-1)}, weight, bias, epsilon);
+  return at::layer_norm(precision_.norm_input(x), {x.size(-1)}, weight, bias, epsilon);
 }
 
 at::Tensor Execution::batch_norm(SiteId site, const at::Tensor& x, const BatchNorm& norm) {
@@ -155,8 +166,8 @@ at::Tensor Execution::attention(SiteId site, const AttentionInputs& inputs, Site
                                 const RowFunction& project) {
   const ScopedLayer scope(sites_[site].layer);
   const StepRows* rows = dropping(site);
-  if (rows == nullptr) return project(attend(inputs));
-  AttentionRows parts = attend_kept_queries(inputs, *rows);
+  if (rows == nullptr) return project(attend(inputs, precision_));
+  AttentionRows parts = attend_kept_queries(inputs, *rows, precision_);
   if (dropping(projection) != rows) return project(put_rows(parts.kept, parts.dropped, *rows));
   {
     const c10::NoGradGuard no_grad;

@@ -14,6 +14,7 @@
 #include "sbp/batch_norm.h"
 #include "sbp/plan.h"
 #include "sbp/random.h"
+#include "sbp/precision.h"
 #include "sbp/recompute.h"
 #include "sbp/row_ops.h"
 #include "sbp/saved.h"
@@ -29,17 +30,28 @@ struct Convolution {
   std::int64_t groups = 1;
 };
 
+struct ExecutionOptions {
+  CodecTable codecs = {};
+  Precision precision = {};
+};
+
 // One plan over many steps. Each call opens the site's layer scope. Not thread-safe.
 class Execution {
  public:
   // `sites`, `plan` and `masks` must outlive it. Throws Error if the plan names a codec that
-  // `codecs` lacks.
-  Execution(const SiteTable& sites, const Plan& plan, MaskSource& masks, CodecTable codecs = {});
+  // `options.codecs` lacks.
+  Execution(const SiteTable& sites, const Plan& plan, MaskSource& masks,
+            ExecutionOptions options = {});
 
   // Draws the step's masks onto `device`. With `training` false everything is plain, unless the
   // plan masks in evaluation. A mask may keep no row at all: then none carries gradient. `seed`
   // keys what is drawn during the step (drop path, dropout), so that a repeated step repeats it.
   void begin_step(std::uint32_t step, bool training, at::Device device, std::uint64_t seed = 0);
+  // After the step's last backward, or forward where there is none: drops its 16-bit weight copies.
+  void end_step() { weight_copies_.drop(); }
+
+  // The 16-bit copy of `weight` that this step has made; undefined where it made none.
+  at::Tensor weight_copy(const at::Tensor& weight) const { return weight_copies_.kept(weight); }
 
   // Rows of its grid that each of the plan's groups keeps in this step: all of them in a plain one.
   std::vector<std::int64_t> kept_rows() const;
@@ -85,6 +97,8 @@ class Execution {
   const Plan& plan_;
   MaskSource& masks_;
   CodecTable codecs_;
+  Precision precision_;
+  WeightCopies weight_copies_;
   // Index = group, then the factors that its sites have; no rows: plain in this step.
   std::vector<std::map<std::int64_t, std::optional<StepRows>>> group_rows_;
   std::vector<std::int64_t> kept_rows_;  // index = group

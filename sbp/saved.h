@@ -31,7 +31,8 @@ class SavedCodec {
  public:
   virtual ~SavedCodec() = default;
   virtual Packed encode(const at::Tensor& value) const = 0;
-  // An approximation of the encoded tensor: same shape, dtype and device.
+  // An approximation of the encoded tensor: same shape and device. Whoever decodes casts it to the
+  // encoded tensor's type.
   virtual at::Tensor decode(const std::vector<at::Tensor>& parts) const = 0;
 };
 

@@ -12,5 +12,6 @@ const std::vector<SpecSchema>& data_schemas();
 const std::vector<SpecSchema>& strategy_schemas();
 const std::vector<SpecSchema>& optimizer_schemas();
 const std::vector<SpecSchema>& augmentation_schemas();
+const std::vector<SpecSchema>& precision_schemas();
 
 }  // namespace sbp::experiments

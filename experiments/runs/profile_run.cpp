@@ -8,6 +8,7 @@
 #include "experiments/runs/environment.h"
 #include "experiments/runs/run_setup.h"
 #include "experiments/runs/traced_step.h"
+#include "experiments/training/precision_spec.h"
 #include "sbp/base/error.h"
 
 namespace sbp::experiments {
@@ -89,13 +90,11 @@ class ProfileRun {
     Trainer trainer(*model, plan, masks, *optimizer,
                     {.device = meta ? at::kMeta : at::kCPU,
                      .zero_grad = options_.zero_grad,
-                     .seed = run_.options.seed});
+                     .seed = run_.options.seed,
+                      .precision = precision_of(run_.precision)});
     const double rate = optimizer->learning_rate();
 
-    for (std::int64_t i = 0; i < options_.warmup; ++i) {
-      advance("warm-up");
-      trainer.step(batch, step_++, rate);
-    }
+    warm_up(trainer, batch, rate);
     reports::ProfileReport report;
     // Read before the tracer takes memory of its own: the same step, untraced.
     // One warm-up step is too few: the optimizer's state is born at its end, after its peak.
@@ -119,6 +118,7 @@ class ProfileRun {
     report.memory = traced.memory;
     report.tracing_seconds = traced.result.seconds.step;
     if (!meta) report.loss = traced.result.loss;
+    add_overflow_warning(report, trainer, traced.result);
 
     std::vector<StepDurations> durations;
     for (std::int64_t i = 0; i < options_.time_steps; ++i) {
@@ -131,6 +131,18 @@ class ProfileRun {
   }
 
  private:
+  // As long as asked, and on while fp16 overflows: a step without update has no optimizer state.
+  void warm_up(Trainer& trainer, const Batch& batch, double rate) {
+    constexpr std::int64_t kMostExtra = 16;
+    bool skipped = false;
+    for (std::int64_t i = 0; i < options_.warmup || (skipped && i < options_.warmup + kMostExtra);
+         ++i) {
+      if (i >= options_.warmup) ++total_;
+      advance("warm-up");
+      skipped = trainer.step(batch, step_++, rate).skipped;
+    }
+  }
+
   void advance(const std::string& what) {
     if (progress_.interrupted && progress_.interrupted()) {
       throw Error("interrupted before the profile was complete; nothing was written",
@@ -145,6 +157,18 @@ class ProfileRun {
     header.configuration.emplace_back("time_steps", options_.time_steps);
     header.configuration.emplace_back("zero_grad",
                                       std::string(places[static_cast<int>(options_.zero_grad)]));
+  }
+
+  // Without an update the optimizer's state may be missing from the books.
+  static void add_overflow_warning(reports::ProfileReport& report, const Trainer& trainer,
+                                   const StepResult& traced) {
+    if (const std::string skipped = overflow_warning(trainer); !skipped.empty()) {
+      report.header.warnings.push_back(skipped);
+    }
+    if (traced.skipped) {
+      report.header.warnings.emplace_back(
+          "the traced step made no update: its gradients overflowed fp16");
+    }
   }
 
   void add_warnings(reports::ProfileReport& report) const {

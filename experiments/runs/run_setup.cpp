@@ -11,6 +11,7 @@
 #include "experiments/runs/catalogue.h"
 #include "experiments/runs/environment.h"
 #include "experiments/strategies.h"
+#include "experiments/training/precision_spec.h"
 #include "experiments/training/trainer.h"
 #include "profiler/torch/tracer.h"
 #include "reports/text.h"
@@ -35,9 +36,6 @@ void check_numbers(const RunOptions& options) {
   }
   if (options.workers < 1 || options.workers > 1024) {
     throw UsageError(concat("workers '", options.workers, "' is outside 1-1024"));
-  }
-  if (options.precision != "fp32") {
-    throw UsageError(concat("precision '", options.precision, "' is not available; use fp32"));
   }
 }
 
@@ -99,6 +97,7 @@ ResolvedRun resolve_run(const RunOptions& options) {
   run.optimizer = parse_spec(options.optimizer, "optimizer", optimizer_schemas());
   run.augment = parse_augmentation(options.augment);
   make_augmentation(run.augment);  // its errors come before anything is read
+  run.precision = parse_spec(options.precision, "precision", precision_schemas());
   run.geometry = geometry_of(run.data, wanted_by(run.model));
   run.model = fit_to_data(run.model, run.geometry);
   run.data = fit_to_geometry(run.data, run.geometry);
@@ -202,11 +201,16 @@ reports::Header make_header(const ResolvedRun& run, const Plan& plan) {
   const RunOptions& options = run.options;
   header.command_line = options.command_line;
   header.configuration = {
-      {"model", to_string(run.model)},  {"data", to_string(run.data)},
-      {"strategy", plan.strategy},      {"optimizer", to_string(run.optimizer)},
-      {"batch", options.batch},         {"seed", static_cast<std::int64_t>(options.seed)},
-      {"threads", options.threads},     {"device", to_string(run.device)},
-      {"precision", options.precision}, {"augment", to_string(run.augment)},
+      {"model", to_string(run.model)},
+      {"data", to_string(run.data)},
+      {"strategy", plan.strategy},
+      {"optimizer", to_string(run.optimizer)},
+      {"batch", options.batch},
+      {"seed", static_cast<std::int64_t>(options.seed)},
+      {"threads", options.threads},
+      {"device", to_string(run.device)},
+      {"precision", to_string(run.precision)},
+      {"augment", to_string(run.augment)},
       {"workers", options.workers},
   };
   header.environment = describe_environment();
@@ -231,7 +235,9 @@ void check_memory(const ResolvedRun& run, ZeroGrad zero_grad) {
   const Plan plan = make_plan(run, *model);
   KeyedMaskSource masks(run.options.seed);
   const std::unique_ptr<Optimizer> optimizer = make_optimizer(run.optimizer, model->parameters());
-  Trainer trainer(*model, plan, masks, *optimizer, {.device = at::kMeta, .zero_grad = zero_grad});
+  Trainer trainer(
+      *model, plan, masks, *optimizer,
+      {.device = at::kMeta, .zero_grad = zero_grad, .precision = precision_of(run.precision)});
   profiler::reset_peak_live_bytes(meta);
   // Twice: the optimizer's state exists from the first update on.
   const Batch batch = batch_without_values(run);

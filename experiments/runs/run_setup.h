@@ -24,6 +24,7 @@ struct ResolvedRun {
   Spec data;
   Spec optimizer;
   std::vector<Spec> augment;
+  Spec precision;
   DeviceId device;
   ImageGeometry geometry;  // of the data
 };

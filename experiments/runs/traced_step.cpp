@@ -14,6 +14,12 @@ void tag_gradients(profiler::Tracer& tracer, const Model& model) {
   }
 }
 
+void tag_weight_copies(profiler::Tracer& tracer, const Model& model, const Trainer& trainer) {
+  for (const Parameter& parameter : model.parameters()) {
+    tracer.tag(trainer.weight_copy(parameter.value), Category::weight_copy, parameter.layer);
+  }
+}
+
 void tag_state(profiler::Tracer& tracer, const Optimizer& optimizer) {
   optimizer.for_each_state([&](const at::Tensor& state, const Parameter& owner) {
     tracer.tag(state, Category::optimizer_state, owner.layer);
@@ -41,6 +47,7 @@ TracedStep traced_step(Trainer& trainer, const Model& model, const Optimizer& op
     tracer.tag(labels, Category::input);
   };
   hooks.phase = [&](Phase phase) { tracer.enter(phase); };
+  hooks.forward_ended = [&] { tag_weight_copies(tracer, model, trainer); };
   hooks.gradients_ready = [&] { tag_gradients(tracer, model); };
   hooks.updated = [&] { tag_state(tracer, optimizer); };
   TracedStep traced;

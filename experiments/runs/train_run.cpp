@@ -10,6 +10,7 @@
 #include "experiments/data/loader.h"
 #include "experiments/runs/run_setup.h"
 #include "experiments/runs/traced_step.h"
+#include "experiments/training/precision_spec.h"
 #include "experiments/training/schedule.h"
 #include "sbp/base/error.h"
 
@@ -72,7 +73,8 @@ class TrainRun {
         trainer_(*model_, plan_, masks_, *optimizer_,
                  {.device = at::kCPU,
                   .label_smoothing = options.label_smoothing,
-                  .seed = run.options.seed}) {
+                  .seed = run.options.seed,
+                  .precision = precision_of(run.precision)}) {
     steps_per_epoch_ = loader_.batches_per_epoch();
     if (steps_per_epoch_ < 1) {
       throw UsageError(concat("batch '", run.options.batch, "' is more than the ",
@@ -110,6 +112,14 @@ class TrainRun {
     }
     report_.plan = plan_entries(model_->sites(), plan_, reported_kept_rows_);
     add_strategy_outcome();
+    if (const std::string skipped = overflow_warning(trainer_); !skipped.empty()) {
+      report_.header.warnings.push_back(skipped);
+      if (report_.memory && !traced_) {
+        report_.header.warnings.emplace_back(
+            "no traced step made an update after another: optimizer state may be missing from its "
+            "memory");
+      }
+    }
     report_.seconds = seconds_since(start);
     return std::move(report_);
   }
@@ -148,16 +158,20 @@ class TrainRun {
 
   double train_step(const Batch& batch, double rate) {
     const std::int64_t step = report_.steps;
-    double loss = 0.0;
-    if (options_.profile_step && step == std::min(kTracedStep, schedule_.total_steps - 1)) {
+    StepResult result;
+    const bool is_due = step >= std::min(kTracedStep, schedule_.total_steps - 1);
+    if (options_.profile_step && is_due && !traced_) {
       const TracedStep traced =
           traced_step(trainer_, *model_, *optimizer_, run_.device, batch, step, rate);
       report_.memory = summarise(traced.memory);
-      loss = traced.result.loss;
+      result = traced.result;
       reported_kept_rows_ = trainer_.kept_rows();
+      traced_ = updated_ && !result.skipped;
     } else {
-      loss = trainer_.step(batch, step, rate).loss;
+      result = trainer_.step(batch, step, rate);
     }
+    updated_ = updated_ || !result.skipped;
+    const double loss = result.loss;
     count_kept_rows();
     if (!std::isfinite(loss)) {
       throw Error(concat("training diverged: the loss of step ", step + 1, " is ", loss,
@@ -250,6 +264,8 @@ class TrainRun {
   Trainer trainer_;
   Schedule schedule_;
   std::int64_t steps_per_epoch_ = 0;
+  bool updated_ = false;  // some step was not skipped
+  bool traced_ = false;   // a step that made an update, after another that did
   std::vector<std::int64_t> reported_kept_rows_;  // of the traced step, or else of the last one
   std::vector<double> kept_row_sums_;             // over all steps, by mask group
   reports::TrainReport report_;

@@ -59,15 +59,17 @@ Trainer::Trainer(Model& model, const Plan& plan, MaskSource& masks, Optimizer& o
     : model_(model),
       optimizer_(optimizer),
       options_(options),
-      execution_(model.sites(), plan, masks),
+      execution_(model.sites(), plan, masks, {.precision = options.precision}),
       loss_layer_(model.sites().layers().add("loss", "loss")),
-      optimizer_layer_(model.sites().layers().add("optimizer", "optimizer")) {}
+      optimizer_layer_(model.sites().layers().add("optimizer", "optimizer")) {
+  if (options.precision.low == at::kHalf) loss_scaler_.emplace();
+}
 
 at::Tensor Trainer::forward_loss(const at::Tensor& images, const at::Tensor& labels) {
   const at::Tensor logits = model_.forward(execution_, images);
   const ScopedLayer scope(loss_layer_);
-  return at::cross_entropy_loss(logits, labels, {}, at::Reduction::Mean, -100,
-                                options_.label_smoothing);
+  return at::cross_entropy_loss(options_.precision.loss_input(logits), labels, {},
+                                at::Reduction::Mean, -100, options_.label_smoothing);
 }
 
 StepResult Trainer::step(const Batch& batch, std::int64_t step, double learning_rate,
@@ -90,17 +92,24 @@ StepResult Trainer::step(const Batch& batch, std::int64_t step, double learning_
   enter(Phase::forward);
   const at::Tensor loss = forward_loss(images, labels);
   result.seconds.forward = part.lap();
+  if (hooks.forward_ended) hooks.forward_ended();
 
   enter(Phase::backward);
   if (options_.zero_grad == ZeroGrad::before_backward) optimizer_.zero_grad();
-  torch::autograd::backward({loss});
+  if (loss_scaler_) {
+    torch::autograd::backward({loss}, {loss_scaler_->root_gradient(loss)});
+  } else {
+    torch::autograd::backward({loss});
+  }
+  execution_.end_step();
   result.seconds.backward = part.lap();
   if (hooks.gradients_ready) hooks.gradients_ready();
 
   enter(Phase::optimizer_step);
   {
     const ScopedLayer scope(optimizer_layer_);
-    optimizer_.step(learning_rate);
+    result.skipped = loss_scaler_ && !loss_scaler_->unscale(model_.parameters());
+    if (!result.skipped) optimizer_.step(learning_rate);
   }
   result.seconds.optimizer = part.lap();
   if (hooks.updated) hooks.updated();
@@ -123,7 +132,9 @@ reports::Evaluation Trainer::evaluate(Loader& loader, const std::function<bool()
                   at::kFloat, options_.device);
     const at::Tensor labels = to_tensor(batch->labels, {batch->size}, at::kLong, options_.device);
     execution_.begin_step(0, false, options_.device);
-    const at::Tensor logits = model_.forward(execution_, images).contiguous();
+    const at::Tensor logits =
+        options_.precision.loss_input(model_.forward(execution_, images)).contiguous();
+    execution_.end_step();
     const double loss =
         at::cross_entropy_loss(logits, labels, {}, at::Reduction::Sum).item<double>();
     total.loss += loss;
@@ -139,6 +150,14 @@ reports::Evaluation Trainer::evaluate(Loader& loader, const std::function<bool()
     total.top5 /= samples;
   }
   return total;
+}
+
+std::string overflow_warning(const Trainer& trainer) {
+  if (!trainer.loss_scaler() || trainer.loss_scaler()->state().skipped_steps == 0) return {};
+  const LossScaler::State& state = trainer.loss_scaler()->state();
+  return concat("fp16 gradients overflowed: ", state.skipped_steps,
+                state.skipped_steps == 1 ? " step" : " steps",
+                " made no update; the loss scale ended at ", state.scale);
 }
 
 }  // namespace sbp::experiments

@@ -26,7 +26,9 @@ USAGE = [
     (["--optimizer", "adam"], ["'adam'", "did you mean 'adamw'?", "sgd"]),
     (["--optimizer", "sgd:lr=-1"], ["lr", "'-1'"]),
     (["--device", "gpu"], ["'gpu'", "cpu"]),
-    (["--precision", "fp8"], ["'fp8'", "fp32"]),
+    (["--precision", "fp8"], ["'fp8'", "fp32", "bf16"]),
+    (["--precision", "bf16:list=gpu"], ["'gpu'", "cuda"]),
+    (["--precision", "fp32:list=cpu"], ["fp32", "'list'"]),
 ]
 
 

@@ -20,6 +20,7 @@ NAMES = {
     "data": ["synthetic ", "fashion_mnist ", "cifar10 ", "cifar100 ", "folder ", "path=",
              "fail|skip"],
     "strategies": ["full ", "sbp ", "keep=", "grid|random", "kept|all"],
+    "precisions": ["fp32", "bf16 ", "fp16 ", "cuda|cpu"],
     "optimizers": ["sgd ", "adamw ", "lr=", "momentum="],
     "augmentations": ["crop ", "randaugment ", "scale=", "alpha=", "pixel|const"],
 }

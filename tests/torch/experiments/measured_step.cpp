@@ -23,6 +23,7 @@ reports::ProfileReport measure(const MeasuredOptions& options) {
   profile.strategy = options.strategy;
   profile.device = options.device;
   profile.batch = options.batch;
+  profile.precision = options.precision;
   profile.threads = 1;
   profile.warmup = 2;
   profile.time_steps = 0;

@@ -15,6 +15,7 @@ struct MeasuredOptions {
   std::string device = "cpu";
   std::string attention = "eager";
   std::int64_t batch = 2;
+  std::string precision = "fp32";
 };
 
 // Width 48, 3 heads, 5 blocks, 8x8 patches: tokens N = 65. sbp drops in the last 3 blocks.

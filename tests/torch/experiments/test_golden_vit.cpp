@@ -84,7 +84,7 @@ struct Errors {
   }
 };
 
-Errors run_case(const GoldenCase& golden, bool fused) {
+Errors run_case(const GoldenCase& golden, bool fused, const Precision& precision = {}) {
   const TensorMap tensors = golden.tensors();
   const auto& o = golden.options();
   const at::ScalarType dtype = golden.is_fp64() ? at::kDouble : at::kFloat;
@@ -102,11 +102,12 @@ Errors run_case(const GoldenCase& golden, bool fused) {
   }
   const Plan plan = resolve(strategy_of(o), model->sites(), strategies());
   ScriptedMasks masks(cells_of(tensors));
-  Execution run(model->sites(), plan, masks);
+  Execution run(model->sites(), plan, masks, {.precision = precision});
   run.begin_step(0, true, at::kCPU);
   const at::Tensor input = tensors.at("input").to(dtype).clone().requires_grad_(true);
   const at::Tensor output = model->forward(run, input);
-  const at::Tensor loss = at::cross_entropy_loss(output, tensors.at("target"));
+  const at::Tensor loss =
+      at::cross_entropy_loss(precision.loss_input(output), tensors.at("target"));
   torch::autograd::backward({loss});
 
   Errors errors;
@@ -140,6 +141,27 @@ TEST_CASE("golden ViT cases" * doctest::test_suite("vectors")) {
   }
   std::printf("golden ViT cases: worst fp32 relative error %.2g (%s)\n", worst.worst,
               worst.where.c_str());
+}
+
+TEST_CASE("golden ViT cases in 16 bit, as near as its digits allow") {
+  std::size_t cases = 0;
+  for (const GoldenCase& golden : tests::golden_cases()) {
+    if (golden.is_fp64() || !reason_to_skip(golden).empty()) continue;
+    ++cases;
+    for (const bool fused : {false, true}) {
+      for (const auto& [low, tolerance] :
+           {std::pair{at::kBFloat16, 0.08}, std::pair{at::kHalf, 0.01}}) {
+        const Errors errors = run_case(golden, fused, {.low = low});
+        CAPTURE(golden.file());
+        CAPTURE(fused);
+        CAPTURE(c10::toString(low));
+        CAPTURE(errors.where);
+        CHECK(errors.worst > golden.tolerance());  // it is 16 bit indeed
+        CHECK(errors.worst <= tolerance);
+      }
+    }
+  }
+  CHECK(cases > 0);
 }
 
 }  // namespace

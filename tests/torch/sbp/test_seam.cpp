@@ -67,6 +67,7 @@ class TwoBits : public SavedCodec {
 
 struct Options {
   bool drop = false, quantise = false, code_gelu = false, recompute = false;
+  Precision precision = {};
 };
 
 Plan plan_of(const SiteTable& sites, const Options& options) {
@@ -110,9 +111,10 @@ Result run_block(const Options& options, at::Device device) {
       {.device = device, .seed = 2});
   const Plan plan = plan_of(model->sites(), options);
   KeyedMaskSource masks(4);
-  Execution run(
-      model->sites(), plan, masks,
-      {{"four_bits", std::make_shared<FourBits>()}, {"two_bits", std::make_shared<TwoBits>()}});
+  Execution run(model->sites(), plan, masks,
+                {.codecs = {{"four_bits", std::make_shared<FourBits>()},
+                            {"two_bits", std::make_shared<TwoBits>()}},
+                 .precision = options.precision});
   const DeviceId id{device.is_meta() ? DeviceId::Kind::meta : DeviceId::Kind::cpu};
   const at::Tensor images = at::empty({kBatch, 3, 32, 32}, at::dtype(at::kFloat).device(device));
   const at::Tensor labels = at::zeros({kBatch}, at::dtype(at::kLong).device(device));
@@ -171,19 +173,28 @@ TEST_CASE("keep, quant, nonlin and recompute compose to the byte") {
   }
 }
 
-TEST_CASE("recompute changes no bit, codes change weight gradients only") {
-  const Result full = run_block({}, at::kCPU);
-  const Result again = run_block({.recompute = true}, at::kCPU);
-  const Result coded_run = run_block({.quantise = true}, at::kCPU);
-  CHECK(again.logits.equal(full.logits));
-  CHECK(coded_run.logits.equal(full.logits));
-  REQUIRE(full.gradients.size() == again.gradients.size());
-  std::size_t changed = 0;
-  for (std::size_t i = 0; i < full.gradients.size(); ++i) {
-    CHECK(again.gradients[i].equal(full.gradients[i]));
-    if (!coded_run.gradients[i].allclose(full.gradients[i], 1e-4, 1e-7)) ++changed;
+TEST_CASE("recompute changes no bit, codes change weight gradients only, in fp32 and 16 bit") {
+  for (const Precision precision : {Precision{}, Precision{.low = at::kBFloat16}}) {
+    CAPTURE(c10::toString(precision.low));
+    for (const bool drop : {false, true}) {
+      CAPTURE(drop);
+      const Result full = run_block({.drop = drop, .precision = precision}, at::kCPU);
+      const Result again =
+          run_block({.drop = drop, .recompute = true, .precision = precision}, at::kCPU);
+      const Result coded_run =
+          run_block({.drop = drop, .quantise = true, .precision = precision}, at::kCPU);
+      CHECK((full.logits.scalar_type() == precision.low));
+      CHECK(again.logits.equal(full.logits));
+      CHECK(coded_run.logits.equal(full.logits));
+      REQUIRE(full.gradients.size() == again.gradients.size());
+      std::size_t changed = 0;
+      for (std::size_t i = 0; i < full.gradients.size(); ++i) {
+        CHECK(again.gradients[i].equal(full.gradients[i]));
+        if (!coded_run.gradients[i].allclose(full.gradients[i], 1e-4, 1e-7)) ++changed;
+      }
+      CHECK(changed == 4);  // qkv, proj, fc1, fc2
+    }
   }
-  CHECK(changed == 4);  // qkv, proj, fc1, fc2
 }
 
 TEST_CASE("two claims on one site and column name both claimants") {

@@ -1,0 +1,33 @@
+#include "experiments/training/precision_spec.h"
+
+#include "experiments/runs/catalogue.h"
+
+namespace sbp::experiments {
+namespace {
+
+std::vector<KeySchema> list_key() {
+  return {{.key = "list",
+           .kind = ValueKind::word,
+           .default_value = "cuda",
+           .help = "whose autocast list: cuda has layer norm and softmax in fp32, cpu does not",
+           .words = {"cuda", "cpu"}}};
+}
+
+}  // namespace
+
+const std::vector<SpecSchema>& precision_schemas() {
+  static const std::vector<SpecSchema> schemas = {
+      {"fp32", "everything in fp32", {}},
+      {"bf16", "matmuls and convolutions in bf16, parameters in fp32", list_key()},
+      {"fp16", "the same in fp16, with dynamic loss scaling", list_key()},
+  };
+  return schemas;
+}
+
+Precision precision_of(const Spec& spec) {
+  if (spec.name == "fp32") return {};
+  return {.low = spec.name == "bf16" ? at::kBFloat16 : at::kHalf,
+          .full_norms = spec.text("list") == "cuda"};
+}
+
+}  // namespace sbp::experiments
