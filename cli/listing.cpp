@@ -9,6 +9,7 @@ std::string listing(const std::string& topic) {
   if (topic == "models") return schemas_text(experiments::model_schemas());
   if (topic == "data") return schemas_text(experiments::data_schemas());
   if (topic == "strategies") return schemas_text(experiments::strategy_schemas());
+  if (topic == "schedules") return schemas_text(experiments::schedule_schemas());
   return schemas_text(experiments::optimizer_schemas());
 }
 

@@ -11,5 +11,6 @@ const std::vector<SpecSchema>& model_schemas();
 const std::vector<SpecSchema>& data_schemas();
 const std::vector<SpecSchema>& strategy_schemas();
 const std::vector<SpecSchema>& optimizer_schemas();
+const std::vector<SpecSchema>& schedule_schemas();
 
 }  // namespace sbp::experiments

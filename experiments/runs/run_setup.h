@@ -50,8 +50,8 @@ reports::ModelFacts model_facts(const ResolvedRun& run, const Model& model);
 // Command line, resolved configuration and environment.
 reports::Header make_header(const ResolvedRun& run, const Plan& plan);
 
-// A batch for Meta, where only its size matters.
-Batch batch_without_values(std::int64_t size);
+// A batch for Meta, where only its size matters; with dense targets where there are classes.
+Batch batch_without_values(std::int64_t size, std::int64_t target_classes = 0);
 
 // What one training step of the run would peak at, by a dry run. Throws Error saying so when the
 // machine has less memory than that (cpu only).

@@ -24,7 +24,7 @@ void tag_state(profiler::Tracer& tracer, const Optimizer& optimizer) {
 }  // namespace
 
 TracedStep traced_step(Trainer& trainer, const Model& model, const Optimizer& optimizer,
-                       const DeviceId& device, const Batch& batch, std::int64_t step,
+                       const DeviceId& device, const NextBatch& next, std::int64_t step,
                        double learning_rate) {
   profiler::Tracer tracer({.device = device}, model.sites().layers());
   // What older steps left behind, then what this step makes.
@@ -34,18 +34,23 @@ TracedStep traced_step(Trainer& trainer, const Model& model, const Optimizer& op
   for (const Buffer& buffer : model.buffers()) {
     tracer.tag(buffer.value, Category::buffer, buffer.layer);
   }
+  if (const ModelAverage* average = trainer.average()) {
+    average->for_each([&](const std::string&, const at::Tensor& value, LayerId layer) {
+      tracer.tag(value, Category::average, layer);
+    });
+  }
   tag_gradients(tracer, model);
   tag_state(tracer, optimizer);
   StepHooks hooks;
-  hooks.batch_ready = [&](const at::Tensor& images, const at::Tensor& labels) {
+  hooks.batch_ready = [&](const at::Tensor& images, const at::Tensor& targets) {
     tracer.tag(images, Category::input);
-    tracer.tag(labels, Category::input);
+    tracer.tag(targets, Category::input);
   };
   hooks.phase = [&](Phase phase) { tracer.enter(phase); };
   hooks.gradients_ready = [&] { tag_gradients(tracer, model); };
   hooks.updated = [&] { tag_state(tracer, optimizer); };
   TracedStep traced;
-  traced.result = trainer.step(batch, step, learning_rate, hooks);
+  traced.result = trainer.step(next, step, learning_rate, hooks);
   traced.memory = profiler::analyse(tracer.stop());
   return traced;
 }

@@ -3,11 +3,12 @@ import unittest
 from support import CommandTest, PROGRAMS, needs_programs
 
 COMMON = ["--model", "--data", "--strategy", "--batch", "--seed", "--threads", "--device",
-          "--precision", "--optimizer", "--output", "--json", "--quiet", "--force"]
+          "--precision", "--optimizer", "--accumulate", "--clip-norm", "--ema", "--output", "--json", "--quiet", "--force"]
 OWN = {
     "sbp-profile": COMMON + ["--warmup", "--time-steps", "--print-plan", "--top", "--zero-grad",
                              "--list"],
     "sbp-train": COMMON + ["--steps", "--epochs", "--schedule", "--warmup-steps",
+                           "--warmup-epochs", "--warmup-start",
                            "--minimum-learning-rate", "--label-smoothing", "--evaluate-every",
                            "--evaluation-samples", "--flip", "--crop-padding", "--list"],
     "sbp-report": ["--diff", "--top"],
@@ -17,7 +18,8 @@ NAMES = {
                "deit_base_patch16_224", "patch=", "heads=", "hidden="],
     "data": ["synthetic ", "fashion_mnist ", "cifar10 ", "path="],
     "strategies": ["full ", "sbp ", "keep=", "grid|random", "kept|all"],
-    "optimizers": ["sgd ", "adamw ", "lr=", "momentum="],
+    "optimizers": ["sgd ", "adamw ", "adam ", "rmsprop ", "adagrad ", "lr=", "momentum="],
+    "schedules": ["cosine ", "step ", "constant ", "every=", "at=", "factor=", "minimum="],
 }
 
 
