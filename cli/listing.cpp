@@ -11,6 +11,7 @@ std::string listing(const std::string& topic) {
   if (topic == "strategies") return schemas_text(experiments::strategy_schemas());
   if (topic == "augmentations") return schemas_text(experiments::augmentation_schemas());
   if (topic == "precisions") return schemas_text(experiments::precision_schemas());
+  if (topic == "schedules") return schemas_text(experiments::schedule_schemas());
   return schemas_text(experiments::optimizer_schemas());
 }
 

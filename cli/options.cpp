@@ -16,6 +16,12 @@ void add_run_options(Parser& parser, experiments::RunOptions& run) {
   parser.text({"--strategy", "SPEC", "what of the backward pass is dropped"}, run.strategy);
   parser.text({"--optimizer", "SPEC", "the optimizer"}, run.optimizer);
   parser.integer({"--batch", "N", "images a step"}, run.batch, {1, 1'000'000});
+  parser.integer({"--accumulate", "N", "batches whose gradients make one step"}, run.accumulate,
+                 {1, 1'000'000});
+  parser.real({"--clip-norm", "NORM", "of all gradients together, at most; 0: not clipped"},
+              run.clip_norm, {.minimum = 0.0, .maximum = 1e6});
+  parser.real({"--ema", "DECAY", "keep averaged weights that decay so; 0: none"}, run.ema,
+              {.minimum = 0.0, .maximum = 1.0, .open_maximum = true});
   parser.unsigned_integer({"--seed", "N", "of weights, masks, order of the data"}, run.seed);
   parser.integer({"--threads", "N", "0: as many as there are processors"}, run.threads, {0, 1024});
   parser.text({"--device", "DEVICE", "cpu, or meta (computes nothing, sizes only)"}, run.device);
@@ -77,6 +83,7 @@ constexpr const char* kTrainExamples =
     "            --data fashion_mnist --batch 128 --epochs 2\n"
     "  sbp-train --strategy sbp:keep=0.5 --steps 100 -o run.json\n"
     "  sbp-train --optimizer sgd:lr=0.1,momentum=0.9 --schedule constant --flip --epochs 5\n"
+    "  sbp-train --schedule step:at=[6;8],factor=0.2 --warmup-epochs 1 --ema 0.99 --epochs 9\n"
     "  sbp-train --list optimizers";
 
 constexpr const char* kReportPurpose =
@@ -92,12 +99,15 @@ void add_training_options(Parser& parser, experiments::TrainOptions& run) {
   parser.integer({"--steps", "N", "stop after so many steps"}, run.steps, kPositive);
   parser.integer({"--epochs", "N", "stop after so many epochs; default 1"}, run.epochs, kPositive);
   parser.alternatives({"--steps", "--epochs"});
-  parser.choice({"--schedule", "WORD", "of the learning rate: cosine or constant"}, run.schedule,
-                {"cosine", "constant"});
-  parser.integer({"--warmup-steps", "N", "steps of linear warm-up from 0"}, run.warmup_steps,
-                 kCount);
-  parser.real({"--minimum-learning-rate", "RATE", "where cosine ends"}, run.learning_rate_minimum,
-              {.minimum = 0.0, .maximum = 1e6});
+  parser.text({"--schedule", "SPEC", "of the learning rate: cosine, step or constant"},
+              run.schedule);
+  parser.integer({"--warmup-steps", "N", "steps of linear warm-up"}, run.warmup_steps, kCount);
+  parser.real({"--warmup-epochs", "N", "the same in epochs; 2.5 is allowed"}, run.warmup_epochs,
+              {.minimum = 0.0, .maximum = 1e9});
+  parser.real({"--warmup-start", "RATE", "learning rate that warm-up starts from"},
+              run.warmup_start, {.minimum = 0.0, .maximum = 1e6});
+  parser.real({"--minimum-learning-rate", "RATE", "where the schedule ends"},
+              run.learning_rate_minimum, {.minimum = 0.0, .maximum = 1e6});
   parser.real({"--label-smoothing", "RATIO", "moved from the right class to all"},
               run.label_smoothing, {.minimum = 0.0, .maximum = 1.0, .open_maximum = true});
   parser.integer({"--evaluate-every", "N", "epochs; 0: only at the end"}, run.evaluate_every,
@@ -116,7 +126,7 @@ void add_training_options(Parser& parser, experiments::TrainOptions& run) {
 
 const std::vector<std::string>& list_topics() {
   static const std::vector<std::string> kTopics = {"models", "data", "strategies", "optimizers",
-                                                   "augmentations", "precisions"};
+                                                   "schedules", "augmentations", "precisions"};
   return kTopics;
 }
 

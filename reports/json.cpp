@@ -357,6 +357,8 @@ Json evaluation_json(const Evaluation& evaluation) {
   return object;
 }
 
+constexpr const char* kNoAverage = "no averaged weights were kept";
+
 Json epoch_json(const EpochResult& epoch) {
   Json object = Json::object();
   object["epoch"] = epoch.epoch;
@@ -370,6 +372,17 @@ Json epoch_json(const EpochResult& epoch) {
     object["evaluation"] = evaluation_json(*epoch.evaluation);
   } else {
     set_unknown(object, "evaluation", "not evaluated after this epoch");
+  }
+  if (epoch.averaged_evaluation) {
+    object["averaged_evaluation"] = evaluation_json(*epoch.averaged_evaluation);
+  } else {
+    set_unknown(object, "averaged_evaluation",
+                epoch.evaluation ? kNoAverage : "not evaluated after this epoch");
+  }
+  if (epoch.resident_bytes) {
+    object["resident_bytes"] = *epoch.resident_bytes;
+  } else {
+    set_unknown(object, "resident_bytes", "not measured");
   }
   return object;
 }
@@ -428,6 +441,12 @@ std::string to_json(const TrainReport& report) {
   } else {
     set_unknown(object, "final_evaluation",
                 report.interrupted ? "interrupted before the evaluation" : "not evaluated");
+  }
+  if (report.final_averaged_evaluation) {
+    object["final_averaged_evaluation"] = evaluation_json(*report.final_averaged_evaluation);
+  } else {
+    set_unknown(object, "final_averaged_evaluation",
+                report.interrupted ? "interrupted before the evaluation" : kNoAverage);
   }
   if (report.memory) {
     object["memory"] = summary_json(*report.memory);

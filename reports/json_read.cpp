@@ -139,6 +139,14 @@ auto optional_part(const Node& object, const std::string& key, Read read)
   return read(value);
 }
 
+// The same for a key that reports of earlier versions lack.
+template <typename Read>
+auto later_part(const Node& object, const std::string& key, Read read)
+    -> std::optional<decltype(read(object))> {
+  if (!object.has(key)) return std::nullopt;
+  return optional_part(object, key, read);
+}
+
 template <typename Read>
 auto list(const Node& array, Read read) -> std::vector<decltype(read(array))> {
   std::vector<decltype(read(array))> values;
@@ -378,6 +386,10 @@ Evaluation read_evaluation(const Node& node) {
           .samples = node["samples"].integer()};
 }
 
+std::int64_t read_bytes(const Node& node) {
+  return node.integer();
+}
+
 EpochResult read_epoch(const Node& node) {
   EpochResult epoch;
   epoch.epoch = node["epoch"].integer();
@@ -388,6 +400,8 @@ EpochResult read_epoch(const Node& node) {
   epoch.data_wait_seconds = real(node, "data_wait_seconds");
   epoch.samples_per_second = real(node, "samples_per_second");
   epoch.evaluation = optional_part(node, "evaluation", read_evaluation);
+  epoch.averaged_evaluation = later_part(node, "averaged_evaluation", read_evaluation);
+  epoch.resident_bytes = later_part(node, "resident_bytes", read_bytes);
   return epoch;
 }
 
@@ -420,6 +434,8 @@ TrainReport read_train(const Node& node) {
   report.seconds = real(node, "seconds");
   report.epochs = list(node["epochs"], read_epoch);
   report.final_evaluation = optional_part(node, "final_evaluation", read_evaluation);
+  report.final_averaged_evaluation =
+      later_part(node, "final_averaged_evaluation", read_evaluation);
   report.memory = optional_part(node, "memory", read_memory_summary);
   report.step_losses = list(node["step_losses"], read_loss);
   return report;

@@ -143,6 +143,8 @@ struct EpochResult {
   double data_wait_seconds = 0.0;
   double samples_per_second = 0.0;
   std::optional<Evaluation> evaluation;
+  std::optional<Evaluation> averaged_evaluation;  // with the averaged weights, where any are kept
+  std::optional<std::int64_t> resident_bytes;     // of the process, after the epoch
 
   bool operator==(const EpochResult&) const = default;
 };
@@ -167,6 +169,7 @@ struct TrainReport {
   std::vector<EpochResult> epochs;
   std::vector<double> step_losses;  // every step's loss, in order
   std::optional<Evaluation> final_evaluation;
+  std::optional<Evaluation> final_averaged_evaluation;  // with the averaged weights
   std::optional<MemorySummary> memory;
   std::int64_t steps = 0;
   double seconds = 0.0;

@@ -64,6 +64,9 @@ std::string result_text(const TrainReport& report, bool color) {
   }
   table.add({"test", report.final_evaluation ? evaluation_text(*report.final_evaluation)
                                              : std::string("not evaluated")});
+  if (report.final_averaged_evaluation) {
+    table.add({"averaged weights", evaluation_text(*report.final_averaged_evaluation)});
+  }
   return "\n" + heading("result", color) + table.text();
 }
 

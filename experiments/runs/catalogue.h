@@ -11,6 +11,7 @@ const std::vector<SpecSchema>& model_schemas();
 const std::vector<SpecSchema>& data_schemas();
 const std::vector<SpecSchema>& strategy_schemas();
 const std::vector<SpecSchema>& optimizer_schemas();
+const std::vector<SpecSchema>& schedule_schemas();
 const std::vector<SpecSchema>& augmentation_schemas();
 const std::vector<SpecSchema>& precision_schemas();
 

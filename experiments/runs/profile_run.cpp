@@ -25,7 +25,7 @@ reports::TimeSummary summary_of(std::vector<double> seconds) {
   return summary;
 }
 
-reports::StepTimes times_of(const std::vector<StepDurations>& steps, std::int64_t batch) {
+reports::StepTimes times_of(const std::vector<StepDurations>& steps, std::int64_t samples) {
   const auto column = [&](double StepDurations::*part) {
     std::vector<double> seconds;
     for (const StepDurations& step : steps) seconds.push_back(step.*part);
@@ -36,7 +36,7 @@ reports::StepTimes times_of(const std::vector<StepDurations>& steps, std::int64_
   times.forward = column(&StepDurations::forward);
   times.backward = column(&StepDurations::backward);
   times.optimizer = column(&StepDurations::optimizer);
-  times.samples_per_second = static_cast<double>(batch) / times.step.median;
+  times.samples_per_second = static_cast<double>(samples) / times.step.median;
   return times;
 }
 
@@ -87,11 +87,11 @@ class ProfileRun {
     const std::unique_ptr<Optimizer> optimizer =
         make_optimizer(run_.optimizer, model->parameters());
     const bool meta = run_.device.kind == DeviceId::Kind::meta;
-    Trainer trainer(*model, plan, masks, *optimizer,
-                    {.device = meta ? at::kMeta : at::kCPU,
-                     .zero_grad = options_.zero_grad,
-                     .seed = run_.options.seed,
-                      .precision = precision_of(run_.precision)});
+    TrainerOptions trainer_settings = trainer_options(run_);
+    trainer_settings.zero_grad = options_.zero_grad;
+    trainer_settings.stop_at_non_finite = false;  // bytes and times are the same
+    Trainer trainer(*model, plan, masks, *optimizer, trainer_settings);
+    const NextBatch same = [&batch](std::int64_t) -> const Batch& { return batch; };
     const double rate = optimizer->learning_rate();
 
     warm_up(trainer, batch, rate);
@@ -103,13 +103,12 @@ class ProfileRun {
     }
     advance("traced step");
     const TracedStep traced =
-        traced_step(trainer, *model, *optimizer, run_.device, batch, step_++, rate);
+        traced_step(trainer, *model, *optimizer, run_.device, same, step_++, rate);
     report.header = make_header(run_, plan);
     add_own_configuration(report.header);
     report.model = model_facts(run_, *model);
     report.plan = plan_entries(model->sites(), plan, trainer.kept_rows());
-    const std::vector<std::int64_t> counts = trainer.kept_rows();
-    const std::vector<double> kept_rows(counts.begin(), counts.end());
+    const std::vector<double> kept_rows = trainer.mean_kept_rows();
     report.strategy = strategy_outcome(plan, kept_rows);
     report.header.warnings = mask_warnings(plan, kept_rows);
     for (std::string& warning : data_warnings) {
@@ -125,7 +124,7 @@ class ProfileRun {
       advance("timed step");
       durations.push_back(trainer.step(batch, step_++, rate).seconds);
     }
-    if (!durations.empty()) report.time = times_of(durations, batch.size);
+    if (!durations.empty()) report.time = times_of(durations, batch.size * run_.options.accumulate);
     add_warnings(report);
     return report;
   }
@@ -208,6 +207,8 @@ PlanPreview preview_plan(const ProfileOptions& options) {
   const std::unique_ptr<Model> model = make_model(run, /*on_meta=*/true);
   const Plan plan = make_plan(run, *model);
   KeyedMaskSource masks(options.seed);
+  // The last batch of the traced step.
+  const std::int64_t traced = (options.warmup + 1) * options.accumulate - 1;
   std::vector<std::int64_t> kept_rows;
   for (std::size_t i = 0; i < plan.groups.size(); ++i) {
     const MaskGroup& group = plan.groups[i];
@@ -215,7 +216,7 @@ PlanPreview preview_plan(const ProfileOptions& options) {
                                         .keep_ratio = group.keep_ratio,
                                         .geometry = group.geometry,
                                         .group = static_cast<std::int32_t>(i),
-                                        .step = static_cast<std::uint32_t>(options.warmup)});
+                                        .step = static_cast<std::uint32_t>(traced)});
     kept_rows.push_back(static_cast<std::int64_t>(split_rows(cells, group.geometry).kept.size()));
   }
   PlanPreview preview;

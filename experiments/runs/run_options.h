@@ -18,6 +18,9 @@ struct RunOptions {
   std::string device = "cpu";
   std::string precision = "fp32";
   std::int64_t batch = 8;
+  std::int64_t accumulate = 1;  // batches whose gradients make one update
+  double clip_norm = 0.0;       // of all gradients together, at most; 0: as they are
+  double ema = 0.0;             // decay of the averaged weights; 0: none are kept
   std::uint64_t seed = 0;
   std::int64_t threads = 0;  // 0: as many as there are processors
   std::string augment;       // specs of --list augmentations; empty: none
@@ -37,9 +40,11 @@ struct ProfileOptions : RunOptions {
 struct TrainOptions : RunOptions {
   std::optional<std::int64_t> steps;  // one of steps and epochs; default epochs = 1
   std::optional<std::int64_t> epochs;
-  double learning_rate_minimum = 0.0;  // cosine ends here
-  std::int64_t warmup_steps = 0;       // linear, from 0
-  std::string schedule = "cosine";     // or "constant"
+  std::string schedule = "cosine";     // a spec of schedule_schemas()
+  double learning_rate_minimum = 0.0;  // of the schedule, where its spec says nothing
+  std::int64_t warmup_steps = 0;       // linear, from `warmup_start`; or `warmup_epochs`
+  double warmup_epochs = 0.0;
+  double warmup_start = 0.0;  // a learning rate
   double label_smoothing = 0.0;
   std::int64_t evaluate_every = 1;                 // epochs; 0: only at the end
   std::optional<std::int64_t> evaluation_samples;  // at most; default all

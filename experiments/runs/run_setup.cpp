@@ -30,6 +30,15 @@ void check_numbers(const RunOptions& options) {
   if (options.batch < 1 || options.batch > kMaximumBatch) {
     throw UsageError(concat("batch '", options.batch, "' is outside 1-", kMaximumBatch));
   }
+  if (options.accumulate < 1 || options.accumulate > kMaximumBatch) {
+    throw UsageError(concat("accumulate '", options.accumulate, "' is outside 1-", kMaximumBatch));
+  }
+  if (!(options.clip_norm >= 0.0 && std::isfinite(options.clip_norm))) {
+    throw UsageError(concat("clip norm '", options.clip_norm, "' is no number above 0, or 0"));
+  }
+  if (!(options.ema >= 0.0 && options.ema < 1.0)) {
+    throw UsageError(concat("ema '", options.ema, "' is outside [0, 1)"));
+  }
   if (options.threads < 0 || options.threads > 1024) {
     throw UsageError(
         concat("threads '", options.threads, "' is outside 0-1024 (0: one a processor)"));
@@ -206,6 +215,9 @@ reports::Header make_header(const ResolvedRun& run, const Plan& plan) {
       {"strategy", plan.strategy},
       {"optimizer", to_string(run.optimizer)},
       {"batch", options.batch},
+      {"accumulate", options.accumulate},
+      {"clip_norm", options.clip_norm},
+      {"ema", options.ema},
       {"seed", static_cast<std::int64_t>(options.seed)},
       {"threads", options.threads},
       {"device", to_string(run.device)},
@@ -217,6 +229,16 @@ reports::Header make_header(const ResolvedRun& run, const Plan& plan) {
   header.environment.libtorch_version = TORCH_VERSION;
   header.environment.threads = options.threads;
   return header;
+}
+
+TrainerOptions trainer_options(const ResolvedRun& run) {
+  const bool meta = run.device.kind == DeviceId::Kind::meta;
+  return {.device = meta ? at::kMeta : at::kCPU,
+          .seed = run.options.seed,
+          .precision = precision_of(run.precision),
+          .accumulate = run.options.accumulate,
+          .clip_norm = run.options.clip_norm,
+          .ema_decay = run.options.ema};
 }
 
 Batch batch_without_values(const ResolvedRun& run) {
@@ -235,9 +257,12 @@ void check_memory(const ResolvedRun& run, ZeroGrad zero_grad) {
   const Plan plan = make_plan(run, *model);
   KeyedMaskSource masks(run.options.seed);
   const std::unique_ptr<Optimizer> optimizer = make_optimizer(run.optimizer, model->parameters());
-  Trainer trainer(
-      *model, plan, masks, *optimizer,
-      {.device = at::kMeta, .zero_grad = zero_grad, .precision = precision_of(run.precision)});
+  TrainerOptions step_options = trainer_options(run);
+  step_options.device = at::kMeta;
+  step_options.zero_grad = zero_grad;
+  // From the second batch on, all find the gradients of those before.
+  step_options.accumulate = std::min<std::int64_t>(step_options.accumulate, 2);
+  Trainer trainer(*model, plan, masks, *optimizer, step_options);
   profiler::reset_peak_live_bytes(meta);
   // Twice: the optimizer's state exists from the first update on.
   const Batch batch = batch_without_values(run);

@@ -16,6 +16,7 @@
 namespace sbp::experiments {
 
 class Model;
+struct TrainerOptions;
 
 // The options with every spec parsed and every default filled in. LibTorch-free.
 struct ResolvedRun {
@@ -51,6 +52,9 @@ reports::ModelFacts model_facts(const ResolvedRun& run, const Model& model);
 
 // Command line, resolved configuration and environment.
 reports::Header make_header(const ResolvedRun& run, const Plan& plan);
+
+// The step's options that every run takes from its own: device, precision, accumulation and the like.
+TrainerOptions trainer_options(const ResolvedRun& run);
 
 // A batch of the run for Meta, where only its sizes matter.
 Batch batch_without_values(const ResolvedRun& run);

@@ -21,15 +21,16 @@ void tag_weight_copies(profiler::Tracer& tracer, const Model& model, const Train
 }
 
 void tag_state(profiler::Tracer& tracer, const Optimizer& optimizer) {
-  optimizer.for_each_state([&](const at::Tensor& state, const Parameter& owner) {
-    tracer.tag(state, Category::optimizer_state, owner.layer);
-  });
+  optimizer.for_each_state(
+      [&](const std::string&, const at::Tensor& state, const Parameter& owner) {
+        tracer.tag(state, Category::optimizer_state, owner.layer);
+      });
 }
 
 }  // namespace
 
 TracedStep traced_step(Trainer& trainer, const Model& model, const Optimizer& optimizer,
-                       const DeviceId& device, const Batch& batch, std::int64_t step,
+                       const DeviceId& device, const NextBatch& next, std::int64_t step,
                        double learning_rate) {
   profiler::Tracer tracer({.device = device}, model.sites().layers());
   // What older steps left behind, then what this step makes.
@@ -39,19 +40,24 @@ TracedStep traced_step(Trainer& trainer, const Model& model, const Optimizer& op
   for (const Buffer& buffer : model.buffers()) {
     tracer.tag(buffer.value, Category::buffer, buffer.layer);
   }
+  if (const ModelAverage* average = trainer.average()) {
+    average->for_each([&](const std::string&, const at::Tensor& value, LayerId layer) {
+      tracer.tag(value, Category::average, layer);
+    });
+  }
   tag_gradients(tracer, model);
   tag_state(tracer, optimizer);
   StepHooks hooks;
-  hooks.batch_ready = [&](const at::Tensor& images, const at::Tensor& labels) {
+  hooks.batch_ready = [&](const at::Tensor& images, const at::Tensor& targets) {
     tracer.tag(images, Category::input);
-    tracer.tag(labels, Category::input);
+    tracer.tag(targets, Category::input);
   };
   hooks.phase = [&](Phase phase) { tracer.enter(phase); };
   hooks.forward_ended = [&] { tag_weight_copies(tracer, model, trainer); };
   hooks.gradients_ready = [&] { tag_gradients(tracer, model); };
   hooks.updated = [&] { tag_state(tracer, optimizer); };
   TracedStep traced;
-  traced.result = trainer.step(batch, step, learning_rate, hooks);
+  traced.result = trainer.step(next, step, learning_rate, hooks);
   traced.memory = profiler::analyse(tracer.stop());
   return traced;
 }

@@ -13,10 +13,10 @@ struct TracedStep {
   profiler::MemoryProfile memory;
 };
 
-// Runs `trainer.step(batch, step, learning_rate)` under a tracer that knows the model's
-// parameters, their gradients and the optimizer's state. Does not change what the step computes.
+// Runs `trainer.step(next, step, learning_rate)` under a tracer that knows the model's parameters,
+// their gradients and averages, and the optimizer's state. Does not change what the step computes.
 TracedStep traced_step(Trainer& trainer, const Model& model, const Optimizer& optimizer,
-                       const DeviceId& device, const Batch& batch, std::int64_t step,
+                       const DeviceId& device, const NextBatch& next, std::int64_t step,
                        double learning_rate);
 
 reports::MemorySummary summarise(const profiler::MemoryProfile& memory);

@@ -8,10 +8,11 @@
 #include <iomanip>
 
 #include "experiments/data/loader.h"
+#include "experiments/runs/environment.h"
 #include "experiments/runs/run_setup.h"
 #include "experiments/runs/traced_step.h"
-#include "experiments/training/precision_spec.h"
 #include "experiments/training/schedule.h"
+#include "reports/format.h"
 #include "sbp/base/error.h"
 
 namespace sbp::experiments {
@@ -33,23 +34,32 @@ void check(const TrainOptions& options, const ResolvedRun& run) {
     if (length && *length < 1)
       throw UsageError(concat("training length '", *length, "' is below 1"));
   }
-  if (options.schedule != "cosine" && options.schedule != "constant") {
-    throw UsageError(concat("unknown schedule '", options.schedule, "'; use cosine or constant"));
-  }
+  (void)schedule_spec(options);  // early: before the data is opened
   if (!(options.label_smoothing >= 0.0 && options.label_smoothing < 1.0)) {
     throw UsageError(concat("label smoothing '", options.label_smoothing, "' is outside [0, 1)"));
   }
   if (options.warmup_steps < 0 || options.crop_padding < 0 || options.evaluate_every < 0) {
     throw UsageError("warm-up steps, crop padding and evaluation interval cannot be negative");
   }
-  if (!(options.evaluation_crop_ratio >= 0.0 && options.evaluation_crop_ratio <= 1.0)) {
-    throw UsageError(
-        concat("evaluation crop ratio '", options.evaluation_crop_ratio, "' is outside [0, 1]"));
-  }
   if (!(options.learning_rate_minimum >= 0.0)) {
     throw UsageError(
         concat("minimum learning rate '", options.learning_rate_minimum, "' is negative"));
   }
+}
+
+TrainerOptions step_options(const TrainOptions& options) {
+  TrainerOptions step = trainer_options(options, at::kCPU);
+  step.label_smoothing = options.label_smoothing;
+  return step;
+}
+
+// A mask is keyed by the number of its batch, in 32 bits.
+void check_mask_keys(std::int64_t steps, std::int64_t accumulate) {
+  constexpr std::int64_t kKeys = std::int64_t{1} << 32;
+  if (steps <= kKeys / accumulate) return;
+  throw UsageError(concat("training of '", steps, "' steps of '", accumulate,
+                          "' batches has more batches than the ", kKeys,
+                          " that masks are drawn for"));
 }
 
 class TrainRun {
@@ -63,33 +73,23 @@ class TrainRun {
                 {.batch = run.options.batch,
                  .seed = run.options.seed,
                  .flip = options.flip,
-                 .crop_padding = options.crop_padding,
-                 .workers = run.options.workers,
-                 .augment = run.augment}),
+                 .crop_padding = options.crop_padding}),
         model_(make_model(run)),
         plan_(make_plan(run, *model_)),
         masks_(run.options.seed),
         optimizer_(make_optimizer(run.optimizer, model_->parameters())),
-        trainer_(*model_, plan_, masks_, *optimizer_,
-                 {.device = at::kCPU,
-                  .label_smoothing = options.label_smoothing,
-                  .seed = run.options.seed,
-                  .precision = precision_of(run.precision)}) {
-    steps_per_epoch_ = loader_.batches_per_epoch();
+        trainer_(*model_, plan_, masks_, *optimizer_, step_options(options)) {
+    steps_per_epoch_ = loader_.batches_per_epoch() / options.accumulate;
     if (steps_per_epoch_ < 1) {
-      throw UsageError(concat("batch '", run.options.batch, "' is more than the ",
-                              data_.train->size(), " training images of '", run.options.data, "'"));
+      throw UsageError(concat("batch '", run.options.batch, "', accumulated '", options.accumulate,
+                              "' times, is more than the ", data_.train->size(),
+                              " training images of '", run.options.data, "'"));
     }
-    schedule_ = {
-        .kind = options.schedule == "cosine" ? Schedule::Kind::cosine : Schedule::Kind::constant,
-        .peak = optimizer_->learning_rate(),
-        .minimum = options.learning_rate_minimum,
-        .warmup_steps = options.warmup_steps,
-        .total_steps = options.steps.value_or(options.epochs.value_or(1) * steps_per_epoch_)};
-    if (schedule_.warmup_steps > schedule_.total_steps) {
-      throw UsageError(concat("warm-up steps '", schedule_.warmup_steps, "' is more than the ",
-                              schedule_.total_steps, " steps of training"));
-    }
+    const std::int64_t epochs = options.epochs.value_or(1);
+    schedule_ = make_schedule(options, optimizer_->learning_rate(),
+                              {.steps_per_epoch = steps_per_epoch_,
+                               .total_steps = options.steps.value_or(epochs * steps_per_epoch_)});
+    check_mask_keys(schedule_.total_steps, options.accumulate);
   }
 
   reports::TrainReport run() {
@@ -104,22 +104,13 @@ class TrainRun {
       train_epoch(epoch);
     }
     if (!report_.interrupted) {
-      if (report_.epochs.back().evaluation) {
-        report_.final_evaluation = report_.epochs.back().evaluation;
-      } else {
-        report_.final_evaluation = evaluate();
-      }
+      const reports::EpochResult& last = report_.epochs.back();
+      report_.final_evaluation = last.evaluation ? last.evaluation : evaluate();
+      report_.final_averaged_evaluation =
+          last.averaged_evaluation ? last.averaged_evaluation : evaluate_average();
     }
     report_.plan = plan_entries(model_->sites(), plan_, reported_kept_rows_);
     add_strategy_outcome();
-    if (const std::string skipped = overflow_warning(trainer_); !skipped.empty()) {
-      report_.header.warnings.push_back(skipped);
-      if (report_.memory && !traced_) {
-        report_.header.warnings.emplace_back(
-            "no traced step made an update after another: optimizer state may be missing from its "
-            "memory");
-      }
-    }
     report_.seconds = seconds_since(start);
     return std::move(report_);
   }
@@ -136,13 +127,13 @@ class TrainRun {
     result.epoch = epoch + 1;
     std::int64_t samples = 0;
     loader_.start_epoch(epoch);
-    while (report_.steps < schedule_.total_steps && !interrupted()) {
-      const std::optional<Batch> batch = loader_.next();
-      if (!batch) break;
+    for (std::int64_t i = 0; i < steps_per_epoch_; ++i) {
+      if (report_.steps >= schedule_.total_steps || interrupted()) break;
       result.learning_rate = schedule_.at(report_.steps);
-      const double loss = train_step(*batch, result.learning_rate);
-      result.train_loss += loss * static_cast<double>(batch->size);
-      samples += batch->size;
+      const std::int64_t step_samples = options_.batch * options_.accumulate;
+      const double loss = train_step(result.epoch, result.learning_rate);
+      result.train_loss += loss * static_cast<double>(step_samples);
+      samples += step_samples;
     }
     if (samples == 0) return;
     result.train_loss /= static_cast<double>(samples);
@@ -152,31 +143,39 @@ class TrainRun {
     result.samples_per_second = static_cast<double>(samples) / result.seconds;
     const bool is_due = options_.evaluate_every > 0 && result.epoch % options_.evaluate_every == 0;
     if (is_due && !report_.interrupted) result.evaluation = evaluate();
+    if (is_due && !report_.interrupted) result.averaged_evaluation = evaluate_average();
+    result.resident_bytes = resident_bytes();
     tell(result);
     report_.epochs.push_back(std::move(result));
   }
 
-  double train_step(const Batch& batch, double rate) {
+  const Batch& next_batch() {
+    std::optional<Batch> batch = loader_.next();
+    if (!batch) throw Error("the training data ended in the middle of an epoch");
+    batch_ = std::move(*batch);
+    return batch_;
+  }
+
+  double train_step(std::int64_t epoch, double rate) {
     const std::int64_t step = report_.steps;
+    const NextBatch next = [this](std::int64_t) -> const Batch& { return next_batch(); };
     StepResult result;
-    const bool is_due = step >= std::min(kTracedStep, schedule_.total_steps - 1);
-    if (options_.profile_step && is_due && !traced_) {
+    if (options_.profile_step && step == std::min(kTracedStep, schedule_.total_steps - 1)) {
       const TracedStep traced =
-          traced_step(trainer_, *model_, *optimizer_, run_.device, batch, step, rate);
+          traced_step(trainer_, *model_, *optimizer_, run_.device, next, step, rate);
       report_.memory = summarise(traced.memory);
       result = traced.result;
       reported_kept_rows_ = trainer_.kept_rows();
-      traced_ = updated_ && !result.skipped;
     } else {
-      result = trainer_.step(batch, step, rate);
+      result = trainer_.step(next, step, rate);
     }
-    updated_ = updated_ || !result.skipped;
-    const double loss = result.loss;
+    if (!result.problem.empty()) {
+      throw Error(concat("training diverged in step ", step + 1, " of epoch ", epoch,
+                         ", at learning rate ", rate, ": ", result.problem,
+                         "; use a lower learning rate, warm-up, or --clip-norm"));
+    }
     count_kept_rows();
-    if (!std::isfinite(loss)) {
-      throw Error(concat("training diverged: the loss of step ", step + 1, " is ", loss,
-                         "; use a lower learning rate than ", optimizer_->learning_rate()));
-    }
+    const double loss = result.loss;
     ++report_.steps;
     report_.step_losses.push_back(loss);
     if (progress_.step) {
@@ -186,9 +185,9 @@ class TrainRun {
   }
 
   void count_kept_rows() {
-    const std::vector<std::int64_t> kept = trainer_.kept_rows();
-    for (std::size_t i = 0; i < kept.size(); ++i) kept_row_sums_[i] += static_cast<double>(kept[i]);
-    if (!report_.memory) reported_kept_rows_ = kept;
+    const std::vector<double>& kept = trainer_.mean_kept_rows();
+    for (std::size_t i = 0; i < kept.size(); ++i) kept_row_sums_[i] += kept[i];
+    if (!report_.memory) reported_kept_rows_ = trainer_.kept_rows();
   }
 
   void add_strategy_outcome() {
@@ -198,13 +197,6 @@ class TrainRun {
     }
     report_.strategy = strategy_outcome(plan_, means);
     report_.header.warnings = mask_warnings(plan_, means);
-    report_.header.warnings.insert(report_.header.warnings.end(), data_.warnings.begin(),
-                                   data_.warnings.end());
-  }
-
-  double crop_ratio() const {
-    const double asked = options_.evaluation_crop_ratio;
-    return asked > 0.0 ? asked : data_.crop_ratio;
   }
 
   std::optional<reports::Evaluation> evaluate() {
@@ -212,13 +204,17 @@ class TrainRun {
                   {.batch = run_.options.batch,
                    .shuffle = false,
                    .drop_last = false,
-                   .limit = options_.evaluation_samples,
-                   .workers = run_.options.workers,
-                   .crop_ratio = crop_ratio()});
+                   .limit = options_.evaluation_samples});
     const reports::Evaluation evaluation =
         trainer_.evaluate(loader, [this] { return interrupted(); });
     if (report_.interrupted) return std::nullopt;
     return evaluation;
+  }
+
+  std::optional<reports::Evaluation> evaluate_average() {
+    if (trainer_.average() == nullptr) return std::nullopt;
+    const WithAverage averaged(trainer_.average());
+    return evaluate();
   }
 
   void tell(const reports::EpochResult& result) {
@@ -230,8 +226,17 @@ class TrainRun {
       line << ", test loss " << result.evaluation->loss << ", top-1 " << result.evaluation->top1
            << ", top-5 " << result.evaluation->top5;
     }
-    line << std::setprecision(1) << ", " << result.samples_per_second << " samples/s, data wait "
+    if (result.averaged_evaluation) {
+      line << ", averaged loss " << result.averaged_evaluation->loss << ", top-1 "
+           << result.averaged_evaluation->top1;
+    }
+    line << std::defaultfloat << ", learning rate " << result.learning_rate << std::fixed
+         << std::setprecision(1) << ", " << result.samples_per_second << " samples/s, data wait "
          << result.data_wait_seconds << " s of " << result.seconds << " s";
+    if (report_.memory) line << ", peak " << reports::bytes_text(report_.memory->peak_bytes);
+    if (result.resident_bytes) {
+      line << ", resident " << reports::bytes_text(*result.resident_bytes);
+    }
     progress_.line(line.str());
   }
 
@@ -239,16 +244,16 @@ class TrainRun {
     auto& configuration = report_.header.configuration;
     configuration.emplace_back("steps", schedule_.total_steps);
     configuration.emplace_back("steps_per_epoch", steps_per_epoch_);
-    configuration.emplace_back("schedule", options_.schedule);
-    configuration.emplace_back("warmup_steps", options_.warmup_steps);
-    configuration.emplace_back("minimum_learning_rate", options_.learning_rate_minimum);
+    configuration.emplace_back("schedule", to_string(schedule_spec(options_)));
+    configuration.emplace_back("warmup_steps", schedule_.warmup_steps);
+    configuration.emplace_back("warmup_start", schedule_.warmup_start);
+    configuration.emplace_back("minimum_learning_rate", schedule_.minimum);
     configuration.emplace_back("label_smoothing", options_.label_smoothing);
     configuration.emplace_back("evaluate_every", options_.evaluate_every);
     configuration.emplace_back("evaluation_samples",
                                options_.evaluation_samples.value_or(data_.test->size()));
     configuration.emplace_back("flip", options_.flip);
     configuration.emplace_back("crop_padding", options_.crop_padding);
-    configuration.emplace_back("evaluation_crop_ratio", crop_ratio());
     configuration.emplace_back("train_samples", data_.train->size());
   }
 
@@ -263,9 +268,8 @@ class TrainRun {
   std::unique_ptr<Optimizer> optimizer_;
   Trainer trainer_;
   Schedule schedule_;
+  Batch batch_;  // in hand
   std::int64_t steps_per_epoch_ = 0;
-  bool updated_ = false;  // some step was not skipped
-  bool traced_ = false;   // a step that made an update, after another that did
   std::vector<std::int64_t> reported_kept_rows_;  // of the traced step, or else of the last one
   std::vector<double> kept_row_sums_;             // over all steps, by mask group
   reports::TrainReport report_;

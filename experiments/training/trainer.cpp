@@ -7,9 +7,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
+#include "experiments/training/gradients.h"
 #include "sbp/base/error.h"
 
 namespace sbp::experiments {
@@ -37,6 +39,21 @@ at::Tensor to_tensor(const std::vector<Value>& values, std::vector<std::int64_t>
   return tensor;
 }
 
+// [size, classes]. The data may have fewer classes than the model: the others are not targets.
+at::Tensor dense_targets(const Batch& batch, std::int64_t classes, at::Device device) {
+  const std::int64_t given = batch.target_classes;
+  if (given > classes) {
+    throw Error(concat("targets of ", given, " classes for a model of ", classes));
+  }
+  at::Tensor targets = at::empty({batch.size, classes}, at::dtype(at::kFloat).device(device));
+  if (!device.is_cpu()) return targets;
+  float* row = targets.data_ptr<float>();
+  for (std::int64_t i = 0; i < batch.size; ++i, row += classes) {
+    std::fill(std::copy_n(batch.targets.data() + i * given, given, row), row + classes, 0.0F);
+  }
+  return targets;
+}
+
 // How many of a batch have their class among the `k` largest logits. A tie with the true class
 // counts against it, so that constant outputs are not credited.
 std::int64_t count_top(const float* logits, const std::vector<std::int64_t>& labels,
@@ -61,63 +78,123 @@ Trainer::Trainer(Model& model, const Plan& plan, MaskSource& masks, Optimizer& o
       options_(options),
       execution_(model.sites(), plan, masks, {.precision = options.precision}),
       loss_layer_(model.sites().layers().add("loss", "loss")),
-      optimizer_layer_(model.sites().layers().add("optimizer", "optimizer")) {
+      optimizer_layer_(model.sites().layers().add("optimizer", "optimizer")),
+      mean_kept_rows_(plan.groups.size()) {
   if (options.precision.low == at::kHalf) loss_scaler_.emplace();
+  if (options.ema_decay > 0.0) average_.emplace(model, options.ema_decay);
 }
 
-at::Tensor Trainer::forward_loss(const at::Tensor& images, const at::Tensor& labels) {
+at::Tensor Trainer::forward_loss(const at::Tensor& images, const at::Tensor& targets) {
   const at::Tensor logits = model_.forward(execution_, images);
   const ScopedLayer scope(loss_layer_);
-  return at::cross_entropy_loss(options_.precision.loss_input(logits), labels, {},
+  return at::cross_entropy_loss(options_.precision.loss_input(logits), targets, {},
                                 at::Reduction::Mean, -100, options_.label_smoothing);
 }
 
-StepResult Trainer::step(const Batch& batch, std::int64_t step, double learning_rate,
-                         const StepHooks& hooks) {
-  const auto enter = [&](Phase phase) {
-    if (hooks.phase) hooks.phase(phase);
-  };
+void Trainer::load(const Batch& batch, Tensors& tensors) const {
   const ImageGeometry& input = model_.input();
-  Stopwatch whole, part;
-  StepResult result;
-  if (options_.zero_grad == ZeroGrad::start) optimizer_.zero_grad();
-  const at::Tensor images =
-      to_tensor(batch.images, {batch.size, input.channels, input.height, input.width}, at::kFloat,
-                options_.device);
-  const at::Tensor labels = to_tensor(batch.labels, {batch.size}, at::kLong, options_.device);
-  if (hooks.batch_ready) hooks.batch_ready(images, labels);
-  execution_.begin_step(static_cast<std::uint32_t>(step), true, options_.device, options_.seed);
+  tensors.images = to_tensor(batch.images, {batch.size, input.channels, input.height, input.width},
+                             at::kFloat, options_.device)
+                       .to(model_.parameters().front().value.scalar_type());
+  tensors.targets =
+      batch.target_classes > 0
+          ? dense_targets(batch, input.classes, options_.device).to(tensors.images.scalar_type())
+          : to_tensor(batch.labels, {batch.size}, at::kLong, options_.device);
+}
+
+void Trainer::run_batch(const Batch& batch, std::int64_t index, std::int64_t step, Tensors& tensors,
+                        StepResult& result, const StepHooks& hooks) {
+  Stopwatch part;
+  const auto count = static_cast<double>(options_.accumulate);
+  tensors = {};  // before the next ones are made
+  load(batch, tensors);
+  if (hooks.batch_ready) hooks.batch_ready(tensors.images, tensors.targets);
+  execution_.begin_step(static_cast<std::uint32_t>(step * options_.accumulate + index), true,
+                        options_.device, options_.seed);
+  const std::vector<std::int64_t> kept = execution_.kept_rows();
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    mean_kept_rows_[i] += static_cast<double>(kept[i]) / count;
+  }
   part.lap();
 
-  enter(Phase::forward);
-  const at::Tensor loss = forward_loss(images, labels);
-  result.seconds.forward = part.lap();
+  if (hooks.phase) hooks.phase(Phase::forward);
+  tensors.loss = forward_loss(tensors.images, tensors.targets);
+  const double loss =
+      computes() ? tensors.loss.item<double>() : std::numeric_limits<double>::quiet_NaN();
+  result.loss += loss / count;
+  result.seconds.forward += part.lap();
   if (hooks.forward_ended) hooks.forward_ended();
+  if (options_.stop_at_non_finite && computes() && !std::isfinite(loss)) {
+    result.problem = concat("the loss is ", loss);
+    return;
+  }
 
-  enter(Phase::backward);
-  if (options_.zero_grad == ZeroGrad::before_backward) optimizer_.zero_grad();
+  if (hooks.phase) hooks.phase(Phase::backward);
+  if (options_.zero_grad == ZeroGrad::before_backward && index == 0) optimizer_.zero_grad();
+  backward(options_.accumulate == 1 ? tensors.loss : tensors.loss.div(count));
+  execution_.end_step();
+  result.seconds.backward += part.lap();
+  if (hooks.gradients_ready) hooks.gradients_ready();
+}
+
+void Trainer::backward(const at::Tensor& loss) const {
   if (loss_scaler_) {
     torch::autograd::backward({loss}, {loss_scaler_->root_gradient(loss)});
   } else {
     torch::autograd::backward({loss});
   }
-  execution_.end_step();
-  result.seconds.backward = part.lap();
-  if (hooks.gradients_ready) hooks.gradients_ready();
+}
 
-  enter(Phase::optimizer_step);
-  {
-    const ScopedLayer scope(optimizer_layer_);
-    result.skipped = loss_scaler_ && !loss_scaler_->unscale(model_.parameters());
-    if (!result.skipped) optimizer_.step(learning_rate);
+void Trainer::update(double learning_rate, StepResult& result) {
+  const ScopedLayer scope(optimizer_layer_);
+  result.skipped = loss_scaler_ && !loss_scaler_->unscale(model_.parameters());
+  if (result.skipped) return;
+  const at::Tensor norm = gradient_norm(model_.parameters());
+  if (norm.defined() && options_.stop_at_non_finite && computes() &&
+      !std::isfinite(norm.item<double>())) {
+    const std::string name = first_non_finite_gradient(model_.parameters());
+    result.problem = name.empty() ? "the norm of all gradients is not finite"
+                                  : concat("the gradient of '", name, "' is not finite");
+    return;
   }
+  if (norm.defined() && options_.clip_norm > 0.0) {
+    clip_gradients(model_.parameters(), norm, options_.clip_norm);
+  }
+  optimizer_.step(learning_rate);
+  if (average_) average_->update();
+}
+
+StepResult Trainer::step(const NextBatch& next, std::int64_t step, double learning_rate,
+                         const StepHooks& hooks) {
+  Stopwatch whole;
+  StepResult result;
+  Tensors tensors;
+  std::ranges::fill(mean_kept_rows_, 0.0);
+  if (options_.zero_grad == ZeroGrad::start) optimizer_.zero_grad();
+  for (std::int64_t index = 0; index < options_.accumulate && result.problem.empty(); ++index) {
+    result.seconds.step += whole.lap();
+    const Batch& batch = next(index);
+    whole.lap();
+    if (index > 0 && hooks.phase) hooks.phase(Phase::setup);
+    run_batch(batch, index, step, tensors, result, hooks);
+  }
+  if (!result.problem.empty()) return result;
+
+  Stopwatch part;
+  if (hooks.phase) hooks.phase(Phase::optimizer_step);
+  update(learning_rate, result);
   result.seconds.optimizer = part.lap();
+  if (!result.problem.empty()) return result;
   if (hooks.updated) hooks.updated();
   if (options_.zero_grad == ZeroGrad::end) optimizer_.zero_grad();
-  result.loss =
-      options_.device.is_meta() ? std::numeric_limits<double>::quiet_NaN() : loss.item<double>();
-  result.seconds.step = whole.lap();
+  result.seconds.step += whole.lap();
   return result;
+}
+
+StepResult Trainer::step(const Batch& batch, std::int64_t step, double learning_rate,
+                         const StepHooks& hooks) {
+  return this->step([&batch](std::int64_t) -> const Batch& { return batch; }, step, learning_rate,
+                    hooks);
 }
 
 reports::Evaluation Trainer::evaluate(Loader& loader, const std::function<bool()>& interrupted) {

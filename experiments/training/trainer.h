@@ -8,18 +8,20 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "experiments/data/loader.h"
 #include "experiments/models/model.h"
 #include "experiments/runs/run_options.h"
 #include "experiments/training/loss_scaler.h"
+#include "experiments/training/model_average.h"
 #include "experiments/training/optimizer.h"
 #include "reports/report.h"
 #include "sbp/execution.h"
 
 namespace sbp::experiments {
 
-// Seconds of one step's parts.
+// Seconds of one step's parts, summed over its batches; waiting for them is not in it.
 struct StepDurations {
   double step = 0.0;
   double forward = 0.0;
@@ -28,14 +30,18 @@ struct StepDurations {
 };
 
 struct StepResult {
-  double loss = 0.0;     // NaN on Meta, where nothing is computed
+  double loss = 0.0;     // mean over the step's batches; NaN on Meta, where nothing is computed
   bool skipped = false;  // no update was made: fp16 gradients overflowed
+  // What was not finite, and first so: "the loss is nan". Then no update was made.
+  std::string problem;
   StepDurations seconds;
 };
 
-// Told of the moments of a step, in order; every member may be empty.
+// Told of the moments of a step, in order, those up to `gradients_ready` once a batch; every
+// member may be empty.
 struct StepHooks {
-  std::function<void(const at::Tensor& images, const at::Tensor& labels)> batch_ready;
+  // `targets`: classes [batch], or dense targets [batch, classes].
+  std::function<void(const at::Tensor& images, const at::Tensor& targets)> batch_ready;
   std::function<void(Phase phase)> phase;
   std::function<void()> forward_ended;    // before backward
   std::function<void()> gradients_ready;  // after backward, before any gradient is dropped
@@ -46,9 +52,17 @@ struct TrainerOptions {
   at::Device device = at::kCPU;
   ZeroGrad zero_grad = ZeroGrad::start;
   double label_smoothing = 0.0;
-  std::uint64_t seed = 0;  // of drop path and dropout
-  Precision precision = {};  // kHalf: with loss scaling
+  std::uint64_t seed = 0;       // of drop path and dropout
+  Precision precision = {};     // kHalf: with loss scaling
+  std::int64_t accumulate = 1;  // batches whose gradients make one update
+  double clip_norm = 0.0;       // of all gradients together, at most; 0: as they are
+  double ema_decay = 0.0;       // of the averaged weights; 0: none are kept
+  // A loss or gradient that is not finite makes no update. Never on Meta.
+  bool stop_at_non_finite = true;
 };
+
+// Gives batch `index` of a step, counted from 0.
+using NextBatch = std::function<const Batch&(std::int64_t index)>;
 
 class Trainer {
  public:
@@ -56,15 +70,25 @@ class Trainer {
   Trainer(Model& model, const Plan& plan, MaskSource& masks, Optimizer& optimizer,
           const TrainerOptions& options);
 
-  // One update on `batch`. `step` counts from 0 and keys what the step draws.
+  // One update, from the mean gradient of `accumulate` batches of one size. `step` counts updates
+  // from 0; masks are keyed by step * accumulate + index, so that no two batches share one.
+  StepResult step(const NextBatch& next, std::int64_t step, double learning_rate,
+                  const StepHooks& hooks = {});
+  // The same batch each time.
   StepResult step(const Batch& batch, std::int64_t step, double learning_rate,
                   const StepHooks& hooks = {});
 
   // Over a whole epoch of `loader`, on the plain path. Stops early when `interrupted`.
   reports::Evaluation evaluate(Loader& loader, const std::function<bool()>& interrupted = {});
 
-  // Rows that each mask group of the plan kept in the last step.
+  // Rows that each mask group of the plan kept: in the last batch, and on average over the
+  // batches of the last step.
   std::vector<std::int64_t> kept_rows() const { return execution_.kept_rows(); }
+  const std::vector<double>& mean_kept_rows() const { return mean_kept_rows_; }
+
+  // The averaged weights; nullptr where none are kept.
+  ModelAverage* average() { return average_ ? &*average_ : nullptr; }
+  const ModelAverage* average() const { return average_ ? &*average_ : nullptr; }
 
   // The 16-bit copy of a weight between a step's forward and backward; undefined where it has none.
   at::Tensor weight_copy(const at::Tensor& weight) const { return execution_.weight_copy(weight); }
@@ -74,7 +98,19 @@ class Trainer {
   const std::optional<LossScaler>& loss_scaler() const { return loss_scaler_; }
 
  private:
-  at::Tensor forward_loss(const at::Tensor& images, const at::Tensor& labels);
+  // What one batch leaves alive until the next one, or to the end of the step.
+  struct Tensors {
+    at::Tensor images, targets, loss;
+  };
+
+  at::Tensor forward_loss(const at::Tensor& images, const at::Tensor& targets);
+  void load(const Batch& batch, Tensors& tensors) const;
+  // Forward and backward of batch `index` of step `step`.
+  void run_batch(const Batch& batch, std::int64_t index, std::int64_t step, Tensors& tensors,
+                 StepResult& result, const StepHooks& hooks);
+  void backward(const at::Tensor& loss) const;
+  void update(double learning_rate, StepResult& result);
+  bool computes() const { return !options_.device.is_meta(); }
 
   Model& model_;
   Optimizer& optimizer_;
@@ -83,6 +119,8 @@ class Trainer {
   std::optional<LossScaler> loss_scaler_;
   LayerId loss_layer_;
   LayerId optimizer_layer_;
+  std::optional<ModelAverage> average_;
+  std::vector<double> mean_kept_rows_;
 };
 
 // A sentence for the report where fp16 gradients overflowed; else empty.

@@ -50,7 +50,9 @@ class Subject {
 
   StepDurations step() { return trainer_.step(batch_, step_++, 1e-4).seconds; }
   TracedStep traced() {
-    return traced_step(trainer_, *model_, *optimizer_, run_.device, batch_, step_++, 1e-4);
+    return traced_step(
+        trainer_, *model_, *optimizer_, run_.device,
+        [this](std::int64_t) -> const Batch& { return batch_; }, step_++, 1e-4);
   }
 
  private:

@@ -3,11 +3,12 @@ import unittest
 from support import CommandTest, PROGRAMS, needs_programs
 
 COMMON = ["--model", "--data", "--strategy", "--batch", "--seed", "--threads", "--device",
-          "--precision", "--optimizer", "--output", "--json", "--quiet", "--force"]
+          "--precision", "--optimizer", "--accumulate", "--clip-norm", "--ema", "--output", "--json", "--quiet", "--force"]
 OWN = {
     "sbp-profile": COMMON + ["--warmup", "--time-steps", "--print-plan", "--top", "--zero-grad",
                              "--list"],
     "sbp-train": COMMON + ["--steps", "--epochs", "--schedule", "--warmup-steps",
+                           "--warmup-epochs", "--warmup-start",
                            "--minimum-learning-rate", "--label-smoothing", "--evaluate-every",
                            "--evaluation-samples", "--flip", "--crop-padding", "--augment",
                            "--workers", "--eval-crop-ratio", "--list"],
@@ -21,7 +22,8 @@ NAMES = {
              "fail|skip"],
     "strategies": ["full ", "sbp ", "keep=", "grid|random", "kept|all"],
     "precisions": ["fp32", "bf16 ", "fp16 ", "cuda|cpu"],
-    "optimizers": ["sgd ", "adamw ", "lr=", "momentum="],
+    "optimizers": ["sgd ", "adamw ", "adam ", "rmsprop ", "adagrad ", "lr=", "momentum="],
+    "schedules": ["cosine ", "step ", "constant ", "every=", "at=", "factor=", "minimum="],
     "augmentations": ["crop ", "randaugment ", "scale=", "alpha=", "pixel|const"],
 }
 

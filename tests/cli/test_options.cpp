@@ -63,6 +63,10 @@ TEST_CASE("every profile option reaches its setting") {
                                           "sgd:lr=1",
                                           "--batch",
                                           "3",
+                                          "--accumulate",
+                                          "4",
+                                          "--clip-norm=1.5",
+                                          "--ema=0.99",
                                           "--seed",
                                           "9223372036854775807",
                                           "--threads",
@@ -88,6 +92,9 @@ TEST_CASE("every profile option reaches its setting") {
   CHECK(command.run.strategy == "sbp:keep=0.5");
   CHECK(command.run.optimizer == "sgd:lr=1");
   CHECK(command.run.batch == 3);
+  CHECK(command.run.accumulate == 4);
+  CHECK(command.run.clip_norm == 1.5);
+  CHECK(command.run.ema == 0.99);
   CHECK(command.run.seed == 9223372036854775807U);
   CHECK(command.run.threads == 2);
   CHECK(command.run.device == "meta");
@@ -100,7 +107,7 @@ TEST_CASE("every profile option reaches its setting") {
   CHECK(command.output.json);
   CHECK(command.output.quiet);
   CHECK(command.output.force);
-  CHECK(command.run.command_line.size() == 30);
+  CHECK(command.run.command_line.size() == 34);
   CHECK(command.run.command_line[2] == "mlp:hidden=3");
   CHECK(profile({"--zero-grad", "end"}).run.zero_grad == experiments::ZeroGrad::end);
 }
@@ -112,6 +119,8 @@ TEST_CASE("every training option reaches its setting") {
                                       "constant",
                                       "--warmup-steps",
                                       "4",
+                                      "--warmup-epochs=2.5",
+                                      "--warmup-start=1e-6",
                                       "--minimum-learning-rate",
                                       "1e-5",
                                       "--label-smoothing",
@@ -130,6 +139,8 @@ TEST_CASE("every training option reaches its setting") {
   CHECK_FALSE(command.run.epochs.has_value());
   CHECK(command.run.schedule == "constant");
   CHECK(command.run.warmup_steps == 4);
+  CHECK(command.run.warmup_epochs == 2.5);
+  CHECK(command.run.warmup_start == 1e-6);
   CHECK(command.run.learning_rate_minimum == 1e-5);
   CHECK(command.run.label_smoothing == 0.1);
   CHECK(command.run.evaluate_every == 0);
@@ -182,7 +193,7 @@ TEST_CASE("unknown options and words are named, with the nearest") {
   CHECK(complaint({"--bach=4"}) == "unknown option '--bach'; did you mean '--batch'? See --help");
   CHECK(complaint({"extra"}) == "unexpected word 'extra'; options begin with --, see --help");
   CHECK(complaint({"--list", "model"}) ==
-        "--list is 'model'; it must be one of models, data, strategies, optimizers, "
+        "--list is 'model'; it must be one of models, data, strategies, optimizers, schedules, "
         "augmentations, precisions; did you mean 'models'?");
 }
 

@@ -177,7 +177,10 @@ reports::TrainReport sample_training() {
        .seconds = 1.5,
        .data_wait_seconds = 0.01,
        .samples_per_second = 42.0,
-       .evaluation = reports::Evaluation{.loss = 1.9, .top1 = 0.25, .top5 = 0.75, .samples = 32}},
+       .evaluation = reports::Evaluation{.loss = 1.9, .top1 = 0.25, .top5 = 0.75, .samples = 32},
+       .averaged_evaluation =
+           reports::Evaluation{.loss = 2.0, .top1 = 0.125, .top5 = 0.625, .samples = 32},
+       .resident_bytes = 123456789},
       {.epoch = 2,
        .steps = 32,
        .train_loss = 1.7,
@@ -185,9 +188,12 @@ reports::TrainReport sample_training() {
        .seconds = 1.25,
        .data_wait_seconds = 0.0,
        .samples_per_second = 51.2,
-       .evaluation = std::nullopt}};
+       .evaluation = std::nullopt,
+       .averaged_evaluation = std::nullopt,
+       .resident_bytes = std::nullopt}};
   report.step_losses = {2.302, 1.0 / 3.0, 1.5};
   report.final_evaluation = {.loss = 1.8, .top1 = 0.5, .top5 = 0.9, .samples = 32};
+  report.final_averaged_evaluation = {.loss = 1.75, .top1 = 0.5, .top5 = 0.95, .samples = 32};
   report.memory = reports::MemorySummary{.peak_bytes = 3145728,
                                          .peak_phase = "backward",
                                          .transient_peak_bytes = 1024,
