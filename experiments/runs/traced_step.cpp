@@ -15,9 +15,10 @@ void tag_gradients(profiler::Tracer& tracer, const Model& model) {
 }
 
 void tag_state(profiler::Tracer& tracer, const Optimizer& optimizer) {
-  optimizer.for_each_state([&](const at::Tensor& state, const Parameter& owner) {
-    tracer.tag(state, Category::optimizer_state, owner.layer);
-  });
+  optimizer.for_each_state(
+      [&](const std::string&, const at::Tensor& state, const Parameter& owner) {
+        tracer.tag(state, Category::optimizer_state, owner.layer);
+      });
 }
 
 }  // namespace
