@@ -134,10 +134,10 @@ class Loader::Worker {
     return (samples_ + rest) / options_.batch;
   }
 
-  void start_epoch(std::int64_t epoch) {
+  void start_epoch(std::int64_t epoch, std::int64_t first_batch) {
     stop();
     epoch_ = epoch;
-    handed_out_ = 0;
+    handed_out_ = first_batch;
     wait_seconds_ = 0.0;
     order_.resize(static_cast<std::size_t>(samples_));
     std::iota(order_.begin(), order_.end(), std::int64_t{0});
@@ -147,11 +147,13 @@ class Loader::Worker {
                            .purpose = Purpose::shuffle});
       shuffle(order_, stream);
     }
-    if (options_.prefetch > 0) thread_ = std::thread([this] { produce(); });
+    if (options_.prefetch > 0) {
+      thread_ = std::thread([this, first_batch] { produce(first_batch); });
+    }
   }
 
   std::optional<Batch> next() {
-    if (order_.empty() || handed_out_ == batches_per_epoch()) return std::nullopt;
+    if (order_.empty() || handed_out_ >= batches_per_epoch()) return std::nullopt;
     const auto start = std::chrono::steady_clock::now();
     Batch batch = options_.prefetch > 0 ? take() : make_batch(handed_out_);
     wait_seconds_ +=
@@ -165,9 +167,9 @@ class Loader::Worker {
  private:
   // The worker thread: keeps up to `prefetch` batches ready until the epoch ends, it is told to
   // stop, or a batch fails.
-  void produce() {
+  void produce(std::int64_t first_batch) {
     try {
-      for (std::int64_t index = 0; index < batches_per_epoch(); ++index) {
+      for (std::int64_t index = first_batch; index < batches_per_epoch(); ++index) {
         {
           std::unique_lock lock(mutex_);
           changed_.wait(lock, [this] {
@@ -262,8 +264,8 @@ Loader::~Loader() = default;
 std::int64_t Loader::batches_per_epoch() const {
   return worker_->batches_per_epoch();
 }
-void Loader::start_epoch(std::int64_t epoch) {
-  worker_->start_epoch(epoch);
+void Loader::start_epoch(std::int64_t epoch, std::int64_t first_batch) {
+  worker_->start_epoch(epoch, first_batch);
 }
 std::optional<Batch> Loader::next() {
   return worker_->next();

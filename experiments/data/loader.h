@@ -38,9 +38,9 @@ class Loader {
   ~Loader();
 
   std::int64_t batches_per_epoch() const;
-  // Starts an epoch (from 0); what was prefetched of another is thrown away. Before the first call
-  // next() gives nothing.
-  void start_epoch(std::int64_t epoch);
+  // Starts an epoch (from 0) at one of its batches; what was prefetched of another is thrown away.
+  // Before the first call next() gives nothing.
+  void start_epoch(std::int64_t epoch, std::int64_t first_batch = 0);
   // The next batch of the epoch, nothing at its end. Errors of the worker come out here, once the
   // batches made before them are handed out. The same batches whatever `prefetch` is.
   std::optional<Batch> next();

@@ -33,6 +33,8 @@ class SafetensorsFile {
   SafetensorsFile& operator=(SafetensorsFile&&) = default;
 
   const std::map<std::string, StoredTensor>& tensors() const { return tensors_; }
+  // The whole file.
+  std::span<const std::byte> bytes() const { return bytes_; }
 
  private:
   std::vector<std::byte> bytes_;

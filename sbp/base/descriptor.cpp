@@ -13,6 +13,11 @@ Descriptor::~Descriptor() {
 
 Descriptor::Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
 
+Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
+  std::swap(number_, other.number_);
+  return *this;
+}
+
 int Descriptor::close() {
   const int result = ::close(std::exchange(number_, -1));
   return result == 0 ? 0 : errno;

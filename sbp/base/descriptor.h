@@ -12,6 +12,7 @@ class Descriptor {
   ~Descriptor();
   Descriptor(Descriptor&& other) noexcept;
   Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(Descriptor&& other) noexcept;
   Descriptor& operator=(const Descriptor&) = delete;
 
   int number() const { return number_; }
