@@ -142,7 +142,9 @@ class TrainRun {
     report_.plan = plan_entries(model_->sites(), plan_, rows_.reported);
     const std::vector<double> kept = rows_.means(report_.steps);
     report_.strategy = strategy_outcome(plan_, kept);
-    for (std::string& warning : mask_warnings(plan_, kept)) warn(std::move(warning));
+    if (report_.steps > 0) {
+      for (std::string& warning : mask_warnings(plan_, kept)) warn(std::move(warning));
+    }
     report_.weights_checksum = weights_checksum(*model_);
     report_.seconds = seconds_before_ + seconds_since(start_);
     return std::move(report_);
@@ -203,8 +205,8 @@ class TrainRun {
     }
   }
 
-  // Between two steps; the epoch in hand is stored as its sums.
-  void save() {
+  // Between two steps; `epoch`: the epoch in hand.
+  void save(const EpochTally& epoch) {
     if (!checkpoints_) return;
     reports::Checkpoint checkpoint;
     checkpoint.step = report_.steps;
@@ -213,7 +215,7 @@ class TrainRun {
     checkpoint.report = report_;
     checkpoint.report.interrupted = false;
     checkpoint.report.seconds = seconds_before_ + seconds_since(start_);
-    store(epoch_now(), checkpoint.scalars);
+    store(epoch, checkpoint.scalars);
     store(rows_, checkpoint.scalars);
     const FileFacts facts =
         write_tensors(checkpoints_->tensor_path(report_.steps), *model_, *optimizer_, {});
@@ -253,7 +255,7 @@ class TrainRun {
       epoch_.samples += batch->size;
       ++next_batch_;
       const bool goes_on = next_batch_ < steps_per_epoch_ && report_.steps < schedule_.total_steps;
-      if (goes_on && is_saving_due_by_steps()) save();
+      if (goes_on && is_saving_due_by_steps()) save(epoch_now());
     }
     epoch_ = epoch_now();
     epoch_start_ = std::chrono::steady_clock::now();
@@ -265,11 +267,11 @@ class TrainRun {
   void close_epoch() {
     const bool is_complete = next_batch_ == steps_per_epoch_;
     reports::EpochResult result = epoch_result();
-    if (!is_complete && !report_.interrupted) save();
+    if (!is_complete && !report_.interrupted) save(epoch_);
     const bool is_due = options_.evaluate_every > 0 && result.epoch % options_.evaluate_every == 0;
     if (is_due && !report_.interrupted) result.evaluation = evaluate();
     if (report_.interrupted) {
-      save();
+      save(epoch_);
       tell_how_to_resume();
     }
     if (epoch_.samples == 0) return;
@@ -279,7 +281,7 @@ class TrainRun {
     epoch_ = {};
     ++epoch_number_;
     next_batch_ = 0;
-    if (!report_.interrupted && is_complete && is_saving_due_at_end_of_epoch()) save();
+    if (!report_.interrupted && is_complete && is_saving_due_at_end_of_epoch()) save(epoch_);
   }
 
   bool is_saving_due_at_end_of_epoch() const {
