@@ -122,6 +122,26 @@ void add_training_options(Parser& parser, experiments::TrainOptions& run) {
               run.evaluation_crop_ratio, {.minimum = 0.0, .maximum = 1.0});
 }
 
+void add_weight_options(Parser& parser, experiments::TrainOptions& run) {
+  experiments::CheckpointOptions& checkpoint = run.checkpoint;
+  parser.group("Weights and checkpoints");
+  parser.text({"--init", "FILE", "start from weights: safetensors, or a checkpoint's folder"},
+              run.init);
+  parser.flag({"--evaluate", "", "only evaluate the weights of --init or --checkpoint"},
+              run.evaluate_only);
+  parser.text({"--checkpoint", "DIR", "write checkpoints there; --force replaces another run's"},
+              checkpoint.folder);
+  parser.flag({"--resume", "", "go on from the checkpoint in DIR"}, checkpoint.resume);
+  parser.integer({"--checkpoint-every", "N", "epochs; 0: not by epochs"}, checkpoint.every_epochs,
+                 kCount);
+  parser.integer({"--checkpoint-every-steps", "N", "steps; 0: not by steps"},
+                 checkpoint.every_steps, kCount);
+  parser.integer({"--keep-checkpoints", "N", "files of tensors that stay, the latest"},
+                 checkpoint.keep, {1, 1'000'000});
+  parser.text({"--tensorboard", "DIR", "write scalars there that TensorBoard shows"},
+              run.tensorboard);
+}
+
 }  // namespace
 
 const std::vector<std::string>& list_topics() {
@@ -166,11 +186,13 @@ std::variant<TrainCommand, Answer> parse_train(const std::vector<std::string>& a
   add_run_options(parser, command.run);
   add_training_options(parser, command.run);
   parser.flag({"--no-profile-step", "", "trace no step, report no memory"}, no_profile_step);
+  add_weight_options(parser, command.run);
   add_output_options(parser, command.output);
   add_list_option(parser, command.list);
   if (auto answer = parser.parse(arguments)) return Answer{*answer};
 
   command.run.profile_step = !no_profile_step;
+  command.run.checkpoint.replace = command.output.force && !command.run.checkpoint.resume;
   command.run.command_line = command_line("sbp-train", arguments);
   return command;
 }

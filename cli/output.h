@@ -20,12 +20,10 @@ class OutputFile {
   void write(std::string_view content) const;
 
  private:
-  std::string temporary_path() const;
   void write_aside(std::string_view content) const;
 
   std::string path_;    // as typed, for messages
   std::string target_;  // links followed
-  std::string folder_;
   bool force_;
   bool in_place_ = false;
 };

@@ -3,6 +3,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
@@ -31,6 +32,15 @@ extern "C" void note_interrupt(int) {
   // Nothing to do about a failed write here.
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, kText.data(), kText.size());
   errno = saved_errno;
+}
+
+// Ctrl-C, and what a batch system sends before it kills.
+constexpr std::array kSignals = {SIGINT, SIGTERM};
+
+// Started in the background of a script: the signal is meant for somebody else.
+bool is_ignored(int signal) {
+  struct sigaction action {};
+  return ::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
 const char* environment(const char* name) {
@@ -121,21 +131,21 @@ void write_stderr(std::string_view text) {
 InterruptGuard::InterruptGuard(bool quiet) {
   interrupt_requested.store(false);
   tell_of_interrupt.store(!quiet && is_terminal(STDERR_FILENO));
-  struct sigaction action {};
-  // Started in the background of a script: an interrupt is meant for somebody else.
-  if (::sigaction(SIGINT, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) return;
-  action = {};
-  action.sa_handler = note_interrupt;
-  sigemptyset(&action.sa_mask);
-  // One use: the second Ctrl-C meets the default action. Restart: reads and writes go on.
-  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
-  ::sigaction(SIGINT, &action, nullptr);
+  for (const int signal : kSignals) {
+    if (is_ignored(signal)) continue;
+    struct sigaction action {};
+    action.sa_handler = note_interrupt;
+    sigemptyset(&action.sa_mask);
+    // One use: the second Ctrl-C meets the default action. Restart: reads and writes go on.
+    action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
+    ::sigaction(signal, &action, nullptr);
+  }
 }
 
 InterruptGuard::~InterruptGuard() {
-  struct sigaction action {};
-  if (::sigaction(SIGINT, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) return;
-  std::signal(SIGINT, SIG_DFL);
+  for (const int signal : kSignals) {
+    if (!is_ignored(signal)) std::signal(signal, SIG_DFL);
+  }
 }
 
 bool InterruptGuard::requested() noexcept {

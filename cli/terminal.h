@@ -53,8 +53,8 @@ class ProgressLine {
 // Writes to standard error; what does not fit is lost, there is nobody to tell.
 void write_stderr(std::string_view text);
 
-// While such an object lives, the first Ctrl-C only sets a flag and says so on a terminal; the
-// second ends the program. One at a time: signal handlers belong to the process.
+// While such an object lives, the first Ctrl-C (or SIGTERM) only sets a flag and says so on a
+// terminal; the second ends the program. One at a time: signal handlers belong to the process.
 class InterruptGuard {
  public:
   explicit InterruptGuard(bool quiet);

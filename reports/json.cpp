@@ -433,6 +433,12 @@ std::string to_json(const TrainReport& report) {
   object["interrupted"] = report.interrupted;
   object["steps"] = report.steps;
   set_real(object, "seconds", report.seconds);
+  if (report.resumed_from) {
+    object["resumed_from"] = *report.resumed_from;
+  } else {
+    set_unknown(object, "resumed_from", "not resumed");
+  }
+  set_text(object, "weights_checksum", report.weights_checksum, "not computed");
   Json epochs = Json::array();
   for (const EpochResult& epoch : report.epochs) epochs.push_back(epoch_json(epoch));
   object["epochs"] = std::move(epochs);

@@ -432,6 +432,13 @@ TrainReport read_train(const Node& node) {
   report.interrupted = node["interrupted"].boolean();
   report.steps = node["steps"].integer();
   report.seconds = real(node, "seconds");
+  // Reports made before these keys existed do without.
+  if (node.has("resumed_from") && !node["resumed_from"].is_null()) {
+    report.resumed_from = node["resumed_from"].integer();
+  }
+  if (node.has("weights_checksum")) {
+    report.weights_checksum = text_or_empty(node, "weights_checksum");
+  }
   report.epochs = list(node["epochs"], read_epoch);
   report.final_evaluation = optional_part(node, "final_evaluation", read_evaluation);
   report.final_averaged_evaluation =

@@ -172,8 +172,10 @@ struct TrainReport {
   std::optional<Evaluation> final_averaged_evaluation;  // with the averaged weights
   std::optional<MemorySummary> memory;
   std::int64_t steps = 0;
-  double seconds = 0.0;
+  double seconds = 0.0;  // of training and evaluation, before an interruption too
   bool interrupted = false;
+  std::optional<std::int64_t> resumed_from;  // the step of the checkpoint that the run went on from
+  std::string weights_checksum;  // of the final parameters and buffers; empty: not computed
 
   bool operator==(const TrainReport&) const = default;
 };

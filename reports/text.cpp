@@ -62,11 +62,15 @@ std::string result_text(const TrainReport& report, bool color) {
         {"training loss", concat(number_text(report.step_losses.front(), 4), " at the first step, ",
                                  number_text(report.step_losses.back(), 4), " at the last")});
   }
+  if (report.resumed_from) {
+    table.add({"resumed", "from the checkpoint of step " + count_text(*report.resumed_from)});
+  }
   table.add({"test", report.final_evaluation ? evaluation_text(*report.final_evaluation)
                                              : std::string("not evaluated")});
   if (report.final_averaged_evaluation) {
     table.add({"averaged weights", evaluation_text(*report.final_averaged_evaluation)});
   }
+  if (!report.weights_checksum.empty()) table.add({"weights", report.weights_checksum});
   return "\n" + heading("result", color) + table.text();
 }
 

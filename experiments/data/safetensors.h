@@ -1,5 +1,5 @@
-// A small reader of the safetensors format (8-byte little-endian header length, JSON header, raw
-// data); LibTorch-free. Used for golden vectors; checkpoints come later.
+// A strict reader of the safetensors format (8-byte little-endian header length, JSON header, raw
+// data); LibTorch-free. For golden vectors, checkpoints and weights from elsewhere.
 #pragma once
 
 #include <cstddef>
@@ -10,6 +10,9 @@
 #include <vector>
 
 namespace sbp::experiments {
+
+// Of the format's word for a type; 0 when it is unknown.
+std::uint64_t element_bytes(const std::string& dtype);
 
 struct StoredTensor {
   std::string dtype;  // the format's word: F32, F64, I64, U8, BOOL, ...
@@ -30,6 +33,8 @@ class SafetensorsFile {
   SafetensorsFile& operator=(SafetensorsFile&&) = default;
 
   const std::map<std::string, StoredTensor>& tensors() const { return tensors_; }
+  // The whole file.
+  std::span<const std::byte> bytes() const { return bytes_; }
 
  private:
   std::vector<std::byte> bytes_;

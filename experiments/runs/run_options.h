@@ -37,6 +37,15 @@ struct ProfileOptions : RunOptions {
   ZeroGrad zero_grad = ZeroGrad::start;
 };
 
+struct CheckpointOptions {
+  std::string folder;             // empty: none are written
+  std::int64_t every_epochs = 1;  // 0: not by epochs
+  std::int64_t every_steps = 0;   // 0: not by steps
+  std::int64_t keep = 1;          // files of tensors that stay
+  bool resume = false;            // go on from the checkpoint in the folder
+  bool replace = false;           // start over although the folder holds a checkpoint
+};
+
 struct TrainOptions : RunOptions {
   std::optional<std::int64_t> steps;  // one of steps and epochs; default epochs = 1
   std::optional<std::int64_t> epochs;
@@ -52,6 +61,10 @@ struct TrainOptions : RunOptions {
   std::int64_t crop_padding = 0;                   // random crop after padding by so many pixels
   double evaluation_crop_ratio = 0.0;              // of the resized image; 0: the data's own
   bool profile_step = true;                        // trace one step after training starts
+  CheckpointOptions checkpoint;
+  std::string init;            // weights to start from: a safetensors file or a checkpoint's folder
+  std::string tensorboard;     // folder of an event file; empty: none
+  bool evaluate_only = false;  // the weights of `init` or of the checkpoint, without training
 };
 
 // How a run tells of its progress; every member may be empty. Called on the run's thread.

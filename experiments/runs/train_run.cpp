@@ -4,15 +4,18 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
-#include <iomanip>
 
 #include "experiments/data/loader.h"
 #include "experiments/runs/environment.h"
+#include "experiments/runs/resumption.h"
 #include "experiments/runs/run_setup.h"
+#include "experiments/runs/scalar_log.h"
 #include "experiments/runs/traced_step.h"
+#include "experiments/runs/train_tally.h"
+#include "experiments/training/checkpoint.h"
+#include "experiments/training/checkpoint_folder.h"
+#include "experiments/training/initial_weights.h"
 #include "experiments/training/schedule.h"
-#include "reports/format.h"
 #include "sbp/base/error.h"
 
 namespace sbp::experiments {
@@ -22,6 +25,19 @@ constexpr std::int64_t kTracedStep = 2;  // the third: the optimizer's state exi
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+void check_persistence(const TrainOptions& options) {
+  const CheckpointOptions& checkpoint = options.checkpoint;
+  if (checkpoint.resume && checkpoint.folder.empty()) {
+    throw UsageError("--resume needs --checkpoint DIR, the folder of the run to go on with");
+  }
+  if (!options.evaluate_only) return;
+  if (checkpoint.resume) throw UsageError("give one of --evaluate and --resume, not both");
+  if (options.init.empty() == checkpoint.folder.empty()) {
+    throw UsageError(
+        "--evaluate needs weights: give one of --init FILE and --checkpoint DIR, not both");
+  }
 }
 
 void check(const TrainOptions& options, const ResolvedRun& run) {
@@ -41,16 +57,31 @@ void check(const TrainOptions& options, const ResolvedRun& run) {
   if (options.warmup_steps < 0 || options.crop_padding < 0 || options.evaluate_every < 0) {
     throw UsageError("warm-up steps, crop padding and evaluation interval cannot be negative");
   }
+  if (!(options.evaluation_crop_ratio >= 0.0 && options.evaluation_crop_ratio <= 1.0)) {
+    throw UsageError(
+        concat("evaluation crop ratio '", options.evaluation_crop_ratio, "' is outside [0, 1]"));
+  }
   if (!(options.learning_rate_minimum >= 0.0)) {
     throw UsageError(
         concat("minimum learning rate '", options.learning_rate_minimum, "' is negative"));
   }
+  check_persistence(options);
 }
 
-TrainerOptions step_options(const TrainOptions& options) {
-  TrainerOptions step = trainer_options(options, at::kCPU);
+TrainerOptions step_options(const TrainOptions& options, const ResolvedRun& run) {
+  TrainerOptions step = trainer_options(run);
   step.label_smoothing = options.label_smoothing;
   return step;
+}
+
+NamedTensors averages_of(const Trainer& trainer) {
+  NamedTensors averages;
+  if (const ModelAverage* average = trainer.average()) {
+    average->for_each([&](const std::string& name, const at::Tensor& value, LayerId) {
+      averages.emplace_back(name, value);
+    });
+  }
+  return averages;
 }
 
 // A mask is keyed by the number of its batch, in 32 bits.
@@ -73,17 +104,20 @@ class TrainRun {
                 {.batch = run.options.batch,
                  .seed = run.options.seed,
                  .flip = options.flip,
-                 .crop_padding = options.crop_padding}),
+                 .crop_padding = options.crop_padding,
+                 .workers = run.options.workers,
+                 .augment = run.augment}),
         model_(make_model(run)),
         plan_(make_plan(run, *model_)),
         masks_(run.options.seed),
         optimizer_(make_optimizer(run.optimizer, model_->parameters())),
-        trainer_(*model_, plan_, masks_, *optimizer_, step_options(options)) {
+        trainer_(*model_, plan_, masks_, *optimizer_, step_options(options, run)) {
     steps_per_epoch_ = loader_.batches_per_epoch() / options.accumulate;
     if (steps_per_epoch_ < 1) {
-      throw UsageError(concat("batch '", run.options.batch, "', accumulated '", options.accumulate,
-                              "' times, is more than the ", data_.train->size(),
-                              " training images of '", run.options.data, "'"));
+      const std::string times =
+          options.accumulate > 1 ? concat(", accumulated '", options.accumulate, "' times,") : "";
+      throw UsageError(concat("batch '", run.options.batch, "'", times, " is more than the ",
+                              data_.train->size(), " training images of '", run.options.data, "'"));
     }
     const std::int64_t epochs = options.epochs.value_or(1);
     schedule_ = make_schedule(options, optimizer_->learning_rate(),
@@ -93,15 +127,12 @@ class TrainRun {
   }
 
   reports::TrainReport run() {
-    const auto start = std::chrono::steady_clock::now();
-    report_.header = make_header(run_, plan_);
-    add_own_configuration();
-    report_.model = model_facts(run_, *model_);
-    reported_kept_rows_ = trainer_.kept_rows();
-    kept_row_sums_.resize(plan_.groups.size());
-    for (std::int64_t epoch = 0; report_.steps < schedule_.total_steps && !report_.interrupted;
-         ++epoch) {
-      train_epoch(epoch);
+    begin_report();
+    open_checkpoints();
+    if (!report_.resumed_from) load_initial();
+    if (!options_.tensorboard.empty()) log_.emplace(options_.tensorboard, report_.resumed_from);
+    while (!report_.interrupted && (report_.steps < schedule_.total_steps || epoch_.samples > 0)) {
+      train_epoch();
     }
     if (!report_.interrupted) {
       const reports::EpochResult& last = report_.epochs.back();
@@ -109,45 +140,172 @@ class TrainRun {
       report_.final_averaged_evaluation =
           last.averaged_evaluation ? last.averaged_evaluation : evaluate_average();
     }
-    report_.plan = plan_entries(model_->sites(), plan_, reported_kept_rows_);
-    add_strategy_outcome();
-    report_.seconds = seconds_since(start);
-    return std::move(report_);
+    return finish_report();
+  }
+
+  reports::TrainReport evaluate_only() {
+    begin_report();
+    if (options_.init.empty()) {
+      const std::string& folder = options_.checkpoint.folder;
+      read_weights(open_tensors(folder, read_checkpoint(folder)), folder, *model_, {});
+    } else {
+      load_initial();
+    }
+    report_.final_evaluation = evaluate();
+    return finish_report();
   }
 
  private:
+  void begin_report() {
+    report_.header = make_header(run_, plan_);
+    add_own_configuration();
+    report_.model = model_facts(run_, *model_);
+    rows_.reported = trainer_.kept_rows();
+    rows_.sums.resize(plan_.groups.size());
+  }
+
+  reports::TrainReport finish_report() {
+    report_.plan = plan_entries(model_->sites(), plan_, rows_.reported);
+    const std::vector<double> kept = rows_.means(report_.steps);
+    report_.strategy = strategy_outcome(plan_, kept);
+    if (report_.steps > 0) {
+      for (std::string& warning : mask_warnings(plan_, kept)) warn(std::move(warning));
+    }
+    add_overflow_warnings();
+    for (const std::string& warning : data_.warnings) warn(warning);
+    report_.weights_checksum = weights_checksum(*model_);
+    report_.seconds = seconds_before_ + seconds_since(start_);
+    return std::move(report_);
+  }
+
+  void add_overflow_warnings() {
+    const std::string skipped = overflow_warning(trainer_);
+    if (skipped.empty()) return;
+    warn(skipped);
+    if (!report_.memory || updates_.traced) return;
+    warn(
+        "no traced step made an update after another: optimizer state may be missing from its "
+        "memory");
+  }
+
+  void warn(std::string warning) { report_.header.warnings.push_back(std::move(warning)); }
+  void tell(const std::string& line) {
+    if (progress_.line) progress_.line(line);
+  }
+
+  void load_initial() {
+    if (options_.init.empty()) return;
+    const InitialWeights initial = load_initial_weights(options_.init, *model_);
+    tell(concat(initial.placed, " tensors taken from '", options_.init, "'"));
+    for (const std::string& warning : initial.warnings) {
+      tell(warning);
+      warn(warning);
+    }
+  }
+
+  void open_checkpoints() {
+    const CheckpointOptions& options = options_.checkpoint;
+    if (options.folder.empty()) return;
+    using Start = CheckpointFolder::Start;
+    const Start start =
+        options.resume ? Start::resume : (options.replace ? Start::replace : Start::fresh);
+    checkpoints_.emplace(options.folder, start, options.keep);
+    if (checkpoints_->found()) {
+      resume(*checkpoints_->found());
+    } else if (options.resume) {
+      tell(concat("no checkpoint in '", options.folder, "' yet; starting at the first step"));
+    }
+  }
+
+  void resume(const reports::Checkpoint& checkpoint) {
+    const std::vector<std::string> warnings = check_resumption(checkpoint, report_.header);
+    const SafetensorsFile tensors = open_tensors(checkpoints_->path(), checkpoint);
+    const std::string path = checkpoints_->tensor_path(checkpoint.step);
+    const NamedTensors averages = averages_of(trainer_);
+    read_weights(tensors, path, *model_, averages);
+    read_optimizer(tensors, checkpoint.step, *optimizer_);
+    check_nothing_else(tensors, path, *model_, *optimizer_, averages);
+    last_saved_ = checkpoint.step;
+    const reports::Header header = std::move(report_.header);
+    report_ = checkpoint.report;
+    report_.header.command_line = header.command_line;
+    report_.header.configuration = header.configuration;
+    report_.header.environment = header.environment;
+    report_.resumed_from = checkpoint.step;
+    report_.interrupted = false;
+    seconds_before_ = report_.seconds;
+    epoch_number_ = checkpoint.epoch;
+    next_batch_ = checkpoint.batch_in_epoch;
+    restore(epoch_, checkpoint.scalars);
+    restore(rows_, checkpoint.scalars);
+    restore(updates_, checkpoint.scalars);
+    if (trainer_.loss_scaler()) restore(*trainer_.loss_scaler(), checkpoint.scalars);
+    for (const std::string& warning : warnings) {
+      tell(warning);
+      warn(warning);
+    }
+  }
+
+  // Between two steps; `epoch`: the epoch in hand.
+  void save(const EpochTally& epoch) {
+    if (!checkpoints_) return;
+    reports::Checkpoint checkpoint;
+    checkpoint.step = report_.steps;
+    checkpoint.epoch = epoch_number_;
+    checkpoint.batch_in_epoch = next_batch_;
+    checkpoint.report = report_;
+    checkpoint.report.interrupted = false;
+    checkpoint.report.seconds = seconds_before_ + seconds_since(start_);
+    store(epoch, checkpoint.scalars);
+    store(rows_, checkpoint.scalars);
+    store(updates_, checkpoint.scalars);
+    if (trainer_.loss_scaler()) store(*trainer_.loss_scaler(), checkpoint.scalars);
+    const FileFacts facts =
+        write_tensors(checkpoints_->tensor_path(report_.steps), *model_, *optimizer_,
+                      averages_of(trainer_));
+    checkpoint.tensors = {.name = checkpoints_->tensor_name(report_.steps),
+                          .bytes = facts.bytes,
+                          .checksum = checksum_text(facts.crc32)};
+    checkpoints_->commit(checkpoint);
+    last_saved_ = report_.steps;
+  }
+
+  bool is_saving_due_by_steps() const {
+    const std::int64_t every = options_.checkpoint.every_steps;
+    return every > 0 && report_.steps % every == 0;
+  }
+
   bool interrupted() {
     if (progress_.interrupted && progress_.interrupted()) report_.interrupted = true;
     return report_.interrupted;
   }
 
-  void train_epoch(std::int64_t epoch) {
-    const auto start = std::chrono::steady_clock::now();
-    reports::EpochResult result;
-    result.epoch = epoch + 1;
-    std::int64_t samples = 0;
-    loader_.start_epoch(epoch);
-    for (std::int64_t i = 0; i < steps_per_epoch_; ++i) {
-      if (report_.steps >= schedule_.total_steps || interrupted()) break;
-      result.learning_rate = schedule_.at(report_.steps);
-      const std::int64_t step_samples = options_.batch * options_.accumulate;
-      const double loss = train_step(result.epoch, result.learning_rate);
-      result.train_loss += loss * static_cast<double>(step_samples);
-      samples += step_samples;
-    }
-    if (samples == 0) return;
-    result.train_loss /= static_cast<double>(samples);
-    result.steps = report_.steps;
-    result.seconds = seconds_since(start);
-    result.data_wait_seconds = loader_.wait_seconds();
-    result.samples_per_second = static_cast<double>(samples) / result.seconds;
-    const bool is_due = options_.evaluate_every > 0 && result.epoch % options_.evaluate_every == 0;
-    if (is_due && !report_.interrupted) result.evaluation = evaluate();
-    if (is_due && !report_.interrupted) result.averaged_evaluation = evaluate_average();
-    result.resident_bytes = resident_bytes();
-    tell(result);
-    report_.epochs.push_back(std::move(result));
+  EpochTally epoch_now() const {
+    EpochTally tally = epoch_;
+    tally.seconds += seconds_since(epoch_start_);
+    tally.data_wait_seconds += loader_.wait_seconds();
+    return tally;
   }
+
+  void train_epoch() {
+    epoch_start_ = std::chrono::steady_clock::now();
+    loader_.start_epoch(epoch_number_, next_batch_);
+    while (!is_epoch_complete() && report_.steps < schedule_.total_steps && !interrupted()) {
+      epoch_.learning_rate = schedule_.at(report_.steps);
+      const std::int64_t samples = options_.batch * options_.accumulate;
+      epoch_.loss_sum += train_step(epoch_.learning_rate) * static_cast<double>(samples);
+      epoch_.samples += samples;
+      next_batch_ += options_.accumulate;
+      const bool goes_on = !is_epoch_complete() && report_.steps < schedule_.total_steps;
+      if (goes_on && is_saving_due_by_steps()) save(epoch_now());
+    }
+    epoch_ = epoch_now();
+    epoch_start_ = std::chrono::steady_clock::now();
+    close_epoch();
+  }
+
+  // What is left of the data after the last whole step is not used.
+  bool is_epoch_complete() const { return next_batch_ == steps_per_epoch_ * options_.accumulate; }
 
   const Batch& next_batch() {
     std::optional<Batch> batch = loader_.next();
@@ -156,47 +314,100 @@ class TrainRun {
     return batch_;
   }
 
-  double train_step(std::int64_t epoch, double rate) {
+  // A checkpoint holds either an epoch that goes on or one that is closed and evaluated, so that a
+  // run that is interrupted in between, or made longer, is the one without interruption.
+  void close_epoch() {
+    const bool is_complete = is_epoch_complete();
+    reports::EpochResult result = epoch_result();
+    if (!is_complete && !report_.interrupted) save(epoch_);
+    const bool is_due = options_.evaluate_every > 0 && result.epoch % options_.evaluate_every == 0;
+    if (is_due && !report_.interrupted) result.evaluation = evaluate();
+    if (is_due && !report_.interrupted) result.averaged_evaluation = evaluate_average();
+    if (report_.interrupted) {
+      save(epoch_);
+      tell_how_to_resume();
+    }
+    if (epoch_.samples == 0) return;
+    result.resident_bytes = resident_bytes();
+    tell(epoch_line(result, report_.memory ? report_.memory->peak_bytes : 0));
+    if (log_) log_->add_epoch(result);
+    report_.epochs.push_back(std::move(result));
+    epoch_ = {};
+    ++epoch_number_;
+    next_batch_ = 0;
+    if (!report_.interrupted && is_complete && is_saving_due_at_end_of_epoch()) save(epoch_);
+  }
+
+  bool is_saving_due_at_end_of_epoch() const {
+    const std::int64_t every = options_.checkpoint.every_epochs;
+    return (every > 0 && epoch_number_ % every == 0) || is_saving_due_by_steps() ||
+           report_.steps == schedule_.total_steps;
+  }
+
+  void tell_how_to_resume() {
+    if (!checkpoints_) return;
+    tell(concat("checkpoint of step ", report_.steps, " is in '", checkpoints_->path(),
+                "'; the same command with --resume goes on from it"));
+  }
+
+  reports::EpochResult epoch_result() const {
+    reports::EpochResult result;
+    result.epoch = epoch_number_ + 1;
+    result.steps = report_.steps;
+    result.learning_rate = epoch_.learning_rate;
+    result.seconds = epoch_.seconds;
+    result.data_wait_seconds = epoch_.data_wait_seconds;
+    if (epoch_.samples > 0) {
+      const auto samples = static_cast<double>(epoch_.samples);
+      result.train_loss = epoch_.loss_sum / samples;
+      result.samples_per_second = samples / epoch_.seconds;
+    }
+    return result;
+  }
+
+  double train_step(double rate) {
     const std::int64_t step = report_.steps;
     const NextBatch next = [this](std::int64_t) -> const Batch& { return next_batch(); };
     StepResult result;
-    if (options_.profile_step && step == std::min(kTracedStep, schedule_.total_steps - 1)) {
+    const bool is_due = step >= std::min(kTracedStep, schedule_.total_steps - 1);
+    const bool is_traced = options_.profile_step && is_due && !updates_.traced;
+    if (is_traced) {
       const TracedStep traced =
           traced_step(trainer_, *model_, *optimizer_, run_.device, next, step, rate);
       report_.memory = summarise(traced.memory);
       result = traced.result;
-      reported_kept_rows_ = trainer_.kept_rows();
+      updates_.traced = updates_.any && !result.skipped;
     } else {
       result = trainer_.step(next, step, rate);
     }
-    if (!result.problem.empty()) {
-      throw Error(concat("training diverged in step ", step + 1, " of epoch ", epoch,
-                         ", at learning rate ", rate, ": ", result.problem,
-                         "; use a lower learning rate, warm-up, or --clip-norm"));
-    }
-    count_kept_rows();
+    check_finite(result, rate);
+    updates_.any = updates_.any || !result.skipped;
+    rows_.add(trainer_.mean_kept_rows());
+    if (is_traced || !report_.memory) rows_.reported = trainer_.kept_rows();
     const double loss = result.loss;
     ++report_.steps;
     report_.step_losses.push_back(loss);
+    if (log_) {
+      log_->add_step(report_.steps, loss, rate);
+      if (is_traced) log_->add_memory(report_.steps, *report_.memory);
+    }
     if (progress_.step) {
       progress_.step(report_.steps, schedule_.total_steps, concat("loss ", loss));
     }
     return loss;
   }
 
-  void count_kept_rows() {
-    const std::vector<double>& kept = trainer_.mean_kept_rows();
-    for (std::size_t i = 0; i < kept.size(); ++i) kept_row_sums_[i] += kept[i];
-    if (!report_.memory) reported_kept_rows_ = trainer_.kept_rows();
-  }
-
-  void add_strategy_outcome() {
-    std::vector<double> means(reported_kept_rows_.begin(), reported_kept_rows_.end());
-    for (std::size_t i = 0; i < means.size() && report_.steps > 0; ++i) {
-      means[i] = kept_row_sums_[i] / static_cast<double>(report_.steps);
+  void check_finite(const StepResult& result, double rate) const {
+    if (result.problem.empty()) return;
+    std::string sentence =
+        concat("training diverged in step ", report_.steps + 1, " of epoch ", epoch_number_ + 1,
+               ", at learning rate ", rate, ": ", result.problem,
+               "; use a lower learning rate, warm-up, or --clip-norm");
+    if (last_saved_) {
+      sentence += concat("; the checkpoint of step ", *last_saved_, " stays in '",
+                         checkpoints_->path(), "'");
     }
-    report_.strategy = strategy_outcome(plan_, means);
-    report_.header.warnings = mask_warnings(plan_, means);
+    throw Error(sentence);
   }
 
   std::optional<reports::Evaluation> evaluate() {
@@ -204,7 +415,9 @@ class TrainRun {
                   {.batch = run_.options.batch,
                    .shuffle = false,
                    .drop_last = false,
-                   .limit = options_.evaluation_samples});
+                   .limit = options_.evaluation_samples,
+                   .workers = run_.options.workers,
+                   .crop_ratio = crop_ratio()});
     const reports::Evaluation evaluation =
         trainer_.evaluate(loader, [this] { return interrupted(); });
     if (report_.interrupted) return std::nullopt;
@@ -217,27 +430,9 @@ class TrainRun {
     return evaluate();
   }
 
-  void tell(const reports::EpochResult& result) {
-    if (!progress_.line) return;
-    std::ostringstream line;
-    line << std::fixed << std::setprecision(4) << "epoch " << result.epoch << ": train loss "
-         << result.train_loss;
-    if (result.evaluation) {
-      line << ", test loss " << result.evaluation->loss << ", top-1 " << result.evaluation->top1
-           << ", top-5 " << result.evaluation->top5;
-    }
-    if (result.averaged_evaluation) {
-      line << ", averaged loss " << result.averaged_evaluation->loss << ", top-1 "
-           << result.averaged_evaluation->top1;
-    }
-    line << std::defaultfloat << ", learning rate " << result.learning_rate << std::fixed
-         << std::setprecision(1) << ", " << result.samples_per_second << " samples/s, data wait "
-         << result.data_wait_seconds << " s of " << result.seconds << " s";
-    if (report_.memory) line << ", peak " << reports::bytes_text(report_.memory->peak_bytes);
-    if (result.resident_bytes) {
-      line << ", resident " << reports::bytes_text(*result.resident_bytes);
-    }
-    progress_.line(line.str());
+  double crop_ratio() const {
+    const double asked = options_.evaluation_crop_ratio;
+    return asked > 0.0 ? asked : data_.crop_ratio;
   }
 
   void add_own_configuration() {
@@ -254,7 +449,9 @@ class TrainRun {
                                options_.evaluation_samples.value_or(data_.test->size()));
     configuration.emplace_back("flip", options_.flip);
     configuration.emplace_back("crop_padding", options_.crop_padding);
+    configuration.emplace_back("evaluation_crop_ratio", crop_ratio());
     configuration.emplace_back("train_samples", data_.train->size());
+    if (!options_.init.empty()) configuration.emplace_back("init", options_.init);
   }
 
   const TrainOptions& options_;
@@ -268,10 +465,19 @@ class TrainRun {
   std::unique_ptr<Optimizer> optimizer_;
   Trainer trainer_;
   Schedule schedule_;
-  Batch batch_;  // in hand
   std::int64_t steps_per_epoch_ = 0;
-  std::vector<std::int64_t> reported_kept_rows_;  // of the traced step, or else of the last one
-  std::vector<double> kept_row_sums_;             // over all steps, by mask group
+  Batch batch_;  // in hand
+  KeptRowTally rows_;
+  UpdateTally updates_;
+  std::optional<CheckpointFolder> checkpoints_;
+  std::optional<std::int64_t> last_saved_;  // step
+  std::optional<ScalarLog> log_;
+  std::int64_t epoch_number_ = 0;  // in hand, from 0
+  std::int64_t next_batch_ = 0;    // of that epoch
+  EpochTally epoch_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point epoch_start_ = start_;
+  double seconds_before_ = 0.0;  // of a run that this one goes on with
   reports::TrainReport report_;
 };
 
@@ -282,6 +488,7 @@ reports::TrainReport run_train(const TrainOptions& options, const Progress& prog
     const ResolvedRun run = resolve_run(options);
     check(options, run);
     prepare_libtorch(run);
+    if (options.evaluate_only) return TrainRun(options, progress, run).evaluate_only();
     check_memory(run, ZeroGrad::start);
     return TrainRun(options, progress, run).run();
   } catch (const c10::Error& error) {

@@ -5,6 +5,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "experiments/models/model.h"
@@ -39,5 +41,9 @@ class LossScaler {
 
   State state_;
 };
+
+// Into the scalars of a checkpoint and back; what is missing there stays as it is.
+void store(const LossScaler& scaler, std::map<std::string, double>& scalars);
+void restore(LossScaler& scaler, const std::map<std::string, double>& scalars);
 
 }  // namespace sbp::experiments

@@ -45,7 +45,7 @@ LIBTORCH_FREE = ("sbp/base", "profiler", "profiler/predict", "reports", "cli", "
 # A library, and the only files that may include it.
 LIBRARIES = (
     ("the JSON library", re.compile(r"nlohmann/"), re.compile(
-        r"reports/[^/]+\.cpp|experiments/data/safetensors\.cpp|experiments/recipes/[^/]+\.cpp|"
+        r"reports/[^/]+\.cpp|experiments/data/safetensors(_writer)?\.cpp|experiments/recipes/[^/]+\.cpp|"
         r"tests/.*")),
     ("the argument parser", re.compile(r"CLI/"), re.compile(r"cli/[^/]+\.cpp")),
     ("libjpeg", re.compile(r"(jpeglib|jerror|turbojpeg)\.h"), re.compile(

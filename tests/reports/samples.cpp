@@ -202,6 +202,8 @@ reports::TrainReport sample_training() {
                                          .ledger = ledger()};
   report.steps = 32;
   report.seconds = 2.75;
+  report.resumed_from = 16;
+  report.weights_checksum = "crc32:0123abcd";
   return report;
 }
 

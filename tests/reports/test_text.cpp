@@ -92,7 +92,9 @@ epochs
 result
   steps          32 in 2.75 s
   training loss  2.3020 at the first step, 1.5000 at the last
+  resumed        from the checkpoint of step 16
   test           top-1 50.00 %, top-5 90.00 %, loss 1.8000 on 32 samples
+  weights        crc32:0123abcd
 
 memory of one training step
   peak       3.0 MiB, in backward

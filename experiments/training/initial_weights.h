@@ -1,0 +1,30 @@
+// Weights from elsewhere into a new model (--init).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "experiments/models/model.h"
+
+namespace sbp::experiments {
+
+struct InitialWeights {
+  std::int64_t placed = 0;            // tensors of the file that went into the model
+  std::vector<std::string> warnings;  // what was reset, resized, left out, not found: sentences
+};
+
+// Fills `model` from a safetensors file with timm's, torchvision's or this suite's names, or from
+// the checkpoint in a folder; 16-bit and fp64 values are converted. What has no counterpart is left
+// as it was and told. Throws Error when nothing at all could be placed, or a value is not finite.
+InitialWeights load_initial_weights(const std::string& path, const Model& model);
+
+// [out, in, 2, 2] -> [out, 4 in]: as a linear over the four pixels (row, column) (0,0) (1,0) (0,1)
+// (1,1), concatenated in that order.
+at::Tensor linear_from_downsampling(const at::Tensor& convolution);
+
+// [1, 1 + h*h, width] -> [1, tokens, width]: the class token kept, the grid resized as timm does
+// (bicubic, with antialiasing).
+at::Tensor resize_positions(const at::Tensor& positions, std::int64_t tokens);
+
+}  // namespace sbp::experiments
