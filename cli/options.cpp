@@ -145,8 +145,8 @@ void add_weight_options(Parser& parser, experiments::TrainOptions& run) {
 }  // namespace
 
 const std::vector<std::string>& list_topics() {
-  static const std::vector<std::string> kTopics = {"models", "data", "strategies", "optimizers",
-                                                   "schedules", "augmentations", "precisions"};
+  static const std::vector<std::string> kTopics = {
+      "models", "data", "strategies", "optimizers", "schedules", "augmentations", "precisions"};
   return kTopics;
 }
 

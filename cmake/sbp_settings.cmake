@@ -4,7 +4,9 @@ add_library(sbp_settings INTERFACE)
 target_compile_features(sbp_settings INTERFACE cxx_std_20)
 target_include_directories(sbp_settings INTERFACE "${PROJECT_SOURCE_DIR}")
 # One code model for libraries and programs: CMake's own property would give them -fPIC and -fPIE.
-target_compile_options(sbp_settings INTERFACE -fPIC "$<$<CONFIG:Debug>:-g1>")
+# The prefix map keeps the place of the sources out of what is built.
+target_compile_options(sbp_settings INTERFACE -fPIC "$<$<CONFIG:Debug>:-g1>"
+                                              "-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=")
 if(SBP_HAVE_LLD)
   target_link_options(sbp_settings INTERFACE -fuse-ld=lld)
 endif()

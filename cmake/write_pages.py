@@ -92,11 +92,13 @@ def man_page(name, version, page, others):
     return "\n".join(lines) + "\n"
 
 
-def choices(program, option):
+def choices(program, option, has_list):
     """The words that an option takes, from what it says to one that it does not take."""
     name = option.names[-1]
-    # A second fault, so that nothing runs where '@' is taken.
-    said = ask(program, f"{name}=@", "--no-such-option", expected=2)
+    # --list is the last to be looked at: a second fault, so that nothing runs where '@' is taken.
+    # Where there is no --list, nothing runs without a file.
+    second = ["--list=@"] if has_list and name != "--list" else []
+    said = ask(program, f"{name}=@", *second, expected=2)
     found = re.search(rf": {name} is '@'; it must be one of ([\w, .-]+)", said)
     return found[1].strip().split(", ") if found else []
 
@@ -120,9 +122,10 @@ def names_and_keys(listing):
 def completion(name, program, page):
     options, values, keys, words = [], {}, {}, {}
     taking = [option for option in page.options() if option.names[0].startswith("-")]
-    topics = next((choices(program, option) for option in taking if option.names[-1] == "--list"),
-                  [])
-    if not topics and any(option.names[-1] == "--list" for option in taking):
+    has_list = any(option.names[-1] == "--list" for option in taking)
+    topics = next((choices(program, option, has_list) for option in taking
+                   if option.names[-1] == "--list"), [])
+    if has_list and not topics:
         sys.exit(f"write_pages.py: '{program}' does not say what --list takes")
     for option in taking:
         options += option.names
@@ -134,7 +137,7 @@ def completion(name, program, page):
                 keys[f"{topic} {spec}"] = list(its)
                 words.update({f"{topic} {spec} {key}": w for key, w in its.items() if w})
         elif kind and kind not in ("N", "SPEC", "FILE", "DIR", "FOLDER", "RATE", "RATIO"):
-            values[option.names[-1]] = choices(program, option)
+            values[option.names[-1]] = choices(program, option, has_list)
         if kind:
             for each in option.names:
                 values[each] = values.get(option.names[-1], [])

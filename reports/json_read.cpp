@@ -441,8 +441,7 @@ TrainReport read_train(const Node& node) {
   }
   report.epochs = list(node["epochs"], read_epoch);
   report.final_evaluation = optional_part(node, "final_evaluation", read_evaluation);
-  report.final_averaged_evaluation =
-      later_part(node, "final_averaged_evaluation", read_evaluation);
+  report.final_averaged_evaluation = later_part(node, "final_averaged_evaluation", read_evaluation);
   report.memory = optional_part(node, "memory", read_memory_summary);
   report.step_losses = list(node["step_losses"], read_loss);
   return report;

@@ -27,28 +27,34 @@ bool is_downsampling(const Site& site) {
   return site.kind == SiteKind::positionwise && site.name.ends_with(".downsample");
 }
 
+// Of the branch of a residual block; shortcuts carry the gradient of all rows.
+bool is_branch_norm(const Site& site) {
+  return site.kind == SiteKind::batch_norm && site.name.find(".downsample.") == std::string::npos;
+}
+
+bool may_drop(const Site& site) {
+  return site.kind == SiteKind::attention || site.kind == SiteKind::positionwise ||
+         is_branch_norm(site);
+}
+
 class SbpClaims {
  public:
   SbpClaims(const Spec& spec, PlanBuilder& plan) : spec_(spec), plan_(plan) {}
 
   void run() {
-    if (spec_.text("mlp") == "off" && spec_.text("attention") == "none") {
-      throw UsageError("strategy 'sbp:attention=none,mlp=off' drops nothing; use 'full'");
-    }
     const SiteTable& sites = plan_.sites();
     const std::vector<bool> chosen = chosen_blocks(spec_.text("layers"), sites.stage_depths());
     bool has_site = false;
     for (SiteId id = 0; id < sites.size(); ++id) {
       const Site& site = sites[id];
-      if (site.block < 0 || site.geometry.cells() == 0) continue;
-      if (site.kind != SiteKind::attention && site.kind != SiteKind::positionwise) continue;
+      if (site.block < 0 || site.geometry.cells() == 0 || !may_drop(site)) continue;
       has_site = true;
       if (chosen.at(static_cast<std::size_t>(site.block))) choose_site(id, site);
     }
     if (!has_site) {
       throw UsageError(
-          concat("strategy 'sbp' finds no site to drop rows at: it needs attention or "
-                 "positionwise sites on a grid, and this model has: ",
+          concat("strategy 'sbp' finds no site to drop rows at: it needs attention, "
+                 "positionwise or batch norm sites on a grid, and this model has: ",
                  kinds_of(sites)));
     }
     if (dropping_.empty()) {
@@ -62,6 +68,10 @@ class SbpClaims {
   void choose_site(SiteId id, const Site& site) {
     if (is_downsampling(site)) {
       if (spec_.text("downsample") == "kept") dropping_.push_back(id);
+      return;
+    }
+    if (site.kind == SiteKind::batch_norm) {
+      if (spec_.text("norm") == "kept") dropping_.push_back(id);
       return;
     }
     if (site.kind == SiteKind::positionwise) {
@@ -190,6 +200,11 @@ Strategy sbp_strategy() {
        .kind = ValueKind::word,
        .default_value = "kept",
        .help = "rows the linear between two stages keeps, if the next block drops: kept, or all",
+       .words = {"kept", "all"}},
+      {.key = "norm",
+       .kind = ValueKind::word,
+       .default_value = "kept",
+       .help = "pixels that batch norms of residual branches keep: kept, or all",
        .words = {"kept", "all"}},
       {.key = "layers",
        .kind = ValueKind::text,

@@ -53,7 +53,8 @@ reports::ModelFacts model_facts(const ResolvedRun& run, const Model& model);
 // Command line, resolved configuration and environment.
 reports::Header make_header(const ResolvedRun& run, const Plan& plan);
 
-// The step's options that every run takes from its own: device, precision, accumulation and the like.
+// The step's options that every run takes from its own: device, precision, accumulation and the
+// like.
 TrainerOptions trainer_options(const ResolvedRun& run);
 
 // A batch of the run for Meta, where only its sizes matter.

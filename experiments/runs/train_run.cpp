@@ -260,9 +260,8 @@ class TrainRun {
     store(rows_, checkpoint.scalars);
     store(updates_, checkpoint.scalars);
     if (trainer_.loss_scaler()) store(*trainer_.loss_scaler(), checkpoint.scalars);
-    const FileFacts facts =
-        write_tensors(checkpoints_->tensor_path(report_.steps), *model_, *optimizer_,
-                      averages_of(trainer_));
+    const FileFacts facts = write_tensors(checkpoints_->tensor_path(report_.steps), *model_,
+                                          *optimizer_, averages_of(trainer_));
     checkpoint.tensors = {.name = checkpoints_->tensor_name(report_.steps),
                           .bytes = facts.bytes,
                           .checksum = checksum_text(facts.crc32)};

@@ -72,12 +72,11 @@ void restore(LossScaler& scaler, const std::map<std::string, double>& scalars) {
     return found == scalars.end() ? otherwise : found->second;
   };
   const LossScaler::State& now = scaler.state();
-  scaler.restore(
-      {.scale = number(kScaleName, now.scale),
-       .good_steps = static_cast<std::int64_t>(
-           number(kGoodStepsName, static_cast<double>(now.good_steps))),
-       .skipped_steps = static_cast<std::int64_t>(
-           number(kSkippedStepsName, static_cast<double>(now.skipped_steps)))});
+  scaler.restore({.scale = number(kScaleName, now.scale),
+                  .good_steps = static_cast<std::int64_t>(
+                      number(kGoodStepsName, static_cast<double>(now.good_steps))),
+                  .skipped_steps = static_cast<std::int64_t>(
+                      number(kSkippedStepsName, static_cast<double>(now.skipped_steps)))});
 }
 
 }  // namespace sbp::experiments

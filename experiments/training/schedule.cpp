@@ -115,7 +115,7 @@ const std::vector<SpecSchema>& schedule_schemas() {
          .help = "epochs; 0: see at",
          .minimum = 0.0,
          .maximum = 1e9},
-        {.key = "at", .kind = ValueKind::text, .help = "epochs, as in [60;120;160]"},
+        {.key = "at", .default_value = "", .help = "epochs, as in [60;120;160]"},
         {.key = "factor",
          .kind = ValueKind::real,
          .default_value = "0.1",

@@ -23,7 +23,7 @@ USAGE = [
     (["--strategy", "sbp+sbp"], ["sbp"]),
     (["--data", "sinthetic"], ["'sinthetic'", "did you mean 'synthetic'?"]),
     (["--data", "cifar10:pth=x"], ["'pth'", "did you mean 'path'?"]),
-    (["--optimizer", "adam"], ["'adam'", "did you mean 'adamw'?", "sgd"]),
+    (["--optimizer", "adamv"], ["'adamv'", "did you mean 'adamw'?", "sgd"]),
     (["--optimizer", "sgd:lr=-1"], ["lr", "'-1'"]),
     (["--device", "gpu"], ["'gpu'", "cpu"]),
     (["--precision", "fp8"], ["'fp8'", "fp32", "bf16"]),

@@ -46,7 +46,7 @@ def write_tensors(path, tensors):
 
 def without_times(report):
     """What an interruption must not change."""
-    timed = ("seconds", "data_wait_seconds", "samples_per_second")
+    timed = ("seconds", "data_wait_seconds", "samples_per_second", "resident_bytes")
     return {"epochs": [{key: value for key, value in epoch.items() if key not in timed}
                        for epoch in report["epochs"]],
             **{key: report[key] for key in ("steps", "step_losses", "final_evaluation",
@@ -214,7 +214,8 @@ class Refused(RunTest):
                              (["--optimizer", "sgd"], ["optimizer", "'sgd:", "'adamw:"]),
                              (["--label-smoothing", "0.1"], ["label_smoothing", "'0'", "'0.1"])]:
             self.refuse(2, ["cannot resume", *parts], *self.own, "--resume", *words)
-        other_threads = [word if word != "1" else "2" for word in TINY]
+        other_threads = [word for word in TINY]
+        other_threads[other_threads.index("--threads") + 1] = "2"
         done = self.succeed("sbp-train", *other_threads, *self.own, "--resume", "--json", "--quiet")
         self.assertIn("threads '2', not '1'", " ".join(json.loads(done.stdout)["warnings"]))
 

@@ -9,11 +9,12 @@ using sbp::experiments::Dataset;
 namespace {
 
 void read_all(const Dataset& images) {
-  std::vector<std::uint8_t> pixels(3 * 32 * 32);
+  sbp::experiments::Image image;
   for (std::int64_t i = 0; i < images.size(); ++i) {
     const std::int64_t label = images.label(i);
     fuzz::require(label >= 0 && label < 10, "labels are 0 to 9");
-    images.read(i, pixels);
+    images.read(i, {32, 32}, image);
+    fuzz::require(image.channels == 3 && image.size == images.dimensions(i), "a colour image");
   }
 }
 

@@ -2,6 +2,9 @@
 // each kind; and the values inside specs.
 #include "sbp/base/spec.h"
 
+#include <array>
+
+#include "experiments/data/augmentation.h"
 #include "experiments/data/dataset.h"
 #include "sbp/base/device_id.h"
 #include "sbp/sbp_strategy.h"
@@ -16,21 +19,29 @@ std::vector<SpecSchema> all_schemas() {
   std::vector<SpecSchema> schemas = experiments::data_schemas();
   schemas.push_back(full_strategy().schema);
   schemas.push_back(sbp_strategy().schema);
-  schemas.push_back(
-      {"kinds",
-       "a key of each kind",
-       {{.key = "whole", .kind = ValueKind::integer, .default_value = "1", .minimum = -5},
-        {.key = "any", .kind = ValueKind::integer, .default_value = "0"},
-        {.key = "real",
-         .kind = ValueKind::real,
-         .default_value = "0.5",
-         .minimum = 0,
-         .maximum = 1,
-         .open_minimum = true,
-         .open_maximum = true},
-        {.key = "word", .kind = ValueKind::word, .default_value = "on", .words = {"on", "off"}},
-        {.key = "text"},
-        {.key = "filled", .default_value = "[a;b]"}}});
+  schemas.push_back({"kinds",
+                     "a key of each kind",
+                     {{.key = "whole",
+                       .kind = ValueKind::integer,
+                       .default_value = "1",
+                       .help = "",
+                       .minimum = -5},
+                      {.key = "any", .kind = ValueKind::integer, .default_value = "0", .help = ""},
+                      {.key = "real",
+                       .kind = ValueKind::real,
+                       .default_value = "0.5",
+                       .help = "",
+                       .minimum = 0,
+                       .maximum = 1,
+                       .open_minimum = true,
+                       .open_maximum = true},
+                      {.key = "word",
+                       .kind = ValueKind::word,
+                       .default_value = "on",
+                       .help = "",
+                       .words = {"on", "off"}},
+                      {.key = "text", .default_value = "", .help = ""},
+                      {.key = "filled", .default_value = "[a;b]", .help = ""}}});
   return schemas;
 }
 
@@ -54,8 +65,13 @@ SBP_FUZZ_TARGET(spec) {
     const IntegerRange range = parse_range(text);
     fuzz::require(range.first <= range.last, "a range goes up");
   });
-  fuzz::refused_or(
-      [&] { fuzz::require(chosen_blocks(text, 12).size() == 12, "a choice for each block"); });
+  fuzz::refused_or([&] {
+    fuzz::require(chosen_blocks(text, std::array{3, 3, 6}).size() == 12, "a choice for each block");
+  });
+  fuzz::refused_or([&] {
+    const std::vector<Spec> specs = experiments::parse_augmentation(text);
+    experiments::make_augmentation(specs);
+  });
   fuzz::refused_or([&] {
     const DeviceId device = parse_device(text);
     fuzz::require(parse_device(to_string(device)) == device, "a device reads alike");

@@ -90,11 +90,12 @@ epochs
       2     32      1.7000          -        -        -              0       51.2     0 us  1.25 s
 
 result
-  steps          32 in 2.75 s
-  training loss  2.3020 at the first step, 1.5000 at the last
-  resumed        from the checkpoint of step 16
-  test           top-1 50.00 %, top-5 90.00 %, loss 1.8000 on 32 samples
-  weights        crc32:0123abcd
+  steps             32 in 2.75 s
+  training loss     2.3020 at the first step, 1.5000 at the last
+  resumed           from the checkpoint of step 16
+  test              top-1 50.00 %, top-5 90.00 %, loss 1.8000 on 32 samples
+  averaged weights  top-1 50.00 %, top-5 95.00 %, loss 1.7500 on 32 samples
+  weights           crc32:0123abcd
 
 memory of one training step
   peak       3.0 MiB, in backward
@@ -136,6 +137,7 @@ TEST_CASE("an interrupted training says so") {
   TrainReport report = tests::sample_training();
   report.interrupted = true;
   report.final_evaluation.reset();
+  report.final_averaged_evaluation.reset();
   report.memory.reset();
   const std::string text = to_text(report);
   CHECK(contains(text, "\ninterrupted after 32 steps\n"));

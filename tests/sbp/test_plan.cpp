@@ -72,7 +72,7 @@ TEST_CASE("one mask group serves all sites, and the spec is resolved") {
   CHECK(plan.groups[0].geometry == kGrid);
   CHECK(plan.strategy ==
         "sbp:keep=0.25,mask=random,attention=query,proj=kept,mlp=store,"
-        "downsample=kept,layers=released");
+        "downsample=kept,norm=kept,layers=released");
   CHECK(plan.forward_exact);
   CHECK_FALSE(plan.masks_in_evaluation);
 }
@@ -152,6 +152,28 @@ TEST_CASE("finer stages take the coarsest dropping stage's mask in blocks of cel
         1 + 18);
 }
 
+TEST_CASE("of a residual net with batch norm, the norms of the branches drop") {
+  SiteTable sites;
+  const auto add = [&](const std::string& name, SiteKind kind, std::int64_t side) {
+    sites.add(name, kind, name.starts_with("layer") ? name[7] - '0' : -1,
+              {.height = side, .width = side});
+  };
+  add("bn1", SiteKind::batch_norm, 8);
+  add("layer1.0.conv1", SiteKind::conv2d, 8);
+  add("layer1.0.bn1", SiteKind::batch_norm, 8);
+  add("layer1.0.bn2", SiteKind::batch_norm, 8);
+  add("layer1.1.bn1", SiteKind::batch_norm, 4);
+  add("layer1.1.bn2", SiteKind::batch_norm, 4);
+  add("layer1.1.downsample.1", SiteKind::batch_norm, 4);
+  const Plan plan = resolve("sbp:layers=all", sites, registered());
+  CHECK(selected("sbp:layers=all", sites) ==
+        "layer1.0.bn1 layer1.0.bn2 layer1.1.bn1 layer1.1.bn2 ");
+  CHECK(plan.groups.at(0).geometry.height == 4);
+  CHECK(plan[sites.find("layer1.0.bn1")].select->factor == 2);
+  CHECK(selected("sbp", sites) == "layer1.1.bn1 layer1.1.bn2 ");
+  CHECK(error_of("sbp:norm=all", sites).find("drops nothing in this model") != std::string::npos);
+}
+
 TEST_CASE("strategies on different layers compose; on one site they collide") {
   const SiteTable sites = three_blocks();
   const Plan plan =
@@ -173,8 +195,9 @@ TEST_CASE("what cannot be meant is said in one sentence") {
   CHECK(error_of("sbp:layers=releasd", sites) ==
         "sbp layers 'releasd' is none of released, all, a range such as 4-11 or a list such as "
         "[0;2;4]");
-  CHECK(error_of("sbp:attention=none,mlp=off", sites) ==
-        "strategy 'sbp:attention=none,mlp=off' drops nothing; use 'full'");
+  CHECK(error_of("sbp:attention=none,mlp=off,layers=all", sites) ==
+        "strategy 'sbp:keep=0.5,mask=grid,attention=none,proj=kept,mlp=off,downsample=kept,"
+        "norm=kept,layers=all' drops nothing in this model; use 'full', or other keys");
   CHECK(error_of("sbp+full", sites) ==
         "strategy 'sbp+full' joins 'full', which drops nothing, with others; leave it out");
   CHECK(error_of("sbp:keep=0", sites).find("'0'") != std::string::npos);
@@ -182,8 +205,8 @@ TEST_CASE("what cannot be meant is said in one sentence") {
   SiteTable no_grid;
   no_grid.add("fc", SiteKind::linear, 0);
   CHECK(error_of("sbp", no_grid) ==
-        "strategy 'sbp' finds no site to drop rows at: it needs attention or positionwise sites "
-        "on a grid, and this model has: linear");
+        "strategy 'sbp' finds no site to drop rows at: it needs attention, positionwise or "
+        "batch norm sites on a grid, and this model has: linear");
 }
 
 }  // namespace

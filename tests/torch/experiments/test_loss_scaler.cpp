@@ -93,7 +93,8 @@ TEST_CASE("a step that overflows changes no weight and no state, and is counted"
   std::int64_t states = 0;
   const auto count_states = [&] {
     states = 0;
-    optimizer->for_each_state([&](const at::Tensor&, const Parameter&) { ++states; });
+    optimizer->for_each_state(
+        [&](const std::string&, const at::Tensor&, const Parameter&) { ++states; });
     return states;
   };
 

@@ -1,5 +1,6 @@
 // ResNets: sizes and names, a training step against the same net in plain operators, and what
 // each block saves, to the byte.
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/randint.h>
@@ -16,6 +17,7 @@
 #include "experiments/models/resnet.h"
 #include "experiments/runs/catalogue.h"
 #include "experiments/runs/profile_run.h"
+#include "experiments/strategies.h"
 #include "profiler/ledger.h"
 #include "profiler/torch/tracer.h"
 #include "sbp/base/error.h"
@@ -161,12 +163,14 @@ std::int64_t half(std::int64_t side) {
   return (side + 1) / 2;
 }
 
-reports::ProfileReport measure(const Net& net, const Setting& setting, const std::string& device) {
+reports::ProfileReport measure(const Net& net, const Setting& setting, const std::string& device,
+                               const std::string& strategy = "full") {
   ProfileOptions options;
   options.model =
       concat(net.name, ":image=", setting.image, ",channels=3,classes=10,width=", setting.width,
              ",stem=", setting.small_stem ? "small" : "imagenet");
   options.device = device;
+  options.strategy = strategy;
   options.batch = setting.batch;
   options.threads = 1;
   options.warmup = 1;
@@ -314,6 +318,73 @@ TEST_CASE("a batch norm that drops pixels saves the kept ones, statistics and th
       CHECK(saved.index_bytes == 8 * k);
     }
   }
+}
+
+// Gradients of all parameters after one backward, and the loss.
+struct Gradients {
+  double loss = 0.0;
+  std::vector<at::Tensor> values;
+};
+
+Gradients gradients_of(Model& model, const std::string& strategy) {
+  const Plan plan = resolve(strategy, model.sites(), strategies());
+  KeyedMaskSource masks(3);
+  Execution run(model.sites(), plan, masks);
+  run.begin_step(0, true, at::kCPU);
+  at::Generator random = at::detail::createCPUGenerator(7);
+  const at::Tensor images = at::randn({kBatch, 3, 32, 32}, random, at::dtype(at::kFloat));
+  const at::Tensor labels = at::zeros({kBatch}, at::dtype(at::kLong));
+  const at::Tensor loss = at::cross_entropy_loss(model.forward(run, images), labels);
+  torch::autograd::backward({loss});
+  Gradients gradients{.loss = loss.item<double>(), .values = {}};
+  for (const Parameter& parameter : model.parameters()) {
+    gradients.values.push_back(parameter.value.grad().clone());
+    parameter.value.mutable_grad().reset();
+  }
+  return gradients;
+}
+
+TEST_CASE("sbp of a ResNet: exact forward, other gradients below the dropped norms only") {
+  const auto model = make_resnet(small_net(false, ResNetStem::imagenet), {.seed = 4});
+  const Gradients full = gradients_of(*model, "full");
+  const Gradients all_kept = gradients_of(*model, "sbp:keep=1,layers=all");
+  const Gradients half = gradients_of(*model, "sbp:keep=0.5,layers=3");
+  CHECK(half.loss == full.loss);
+  for (std::size_t i = 0; i < full.values.size(); ++i) {
+    const std::string& name = model->parameters()[i].name;
+    CAPTURE(name);
+    CHECK(all_kept.values[i].equal(full.values[i]));
+    // The last block's branch and what lies before it; the head sees nothing of it.
+    CHECK(half.values[i].equal(full.values[i]) == name.starts_with("fc."));
+    CHECK(half.values[i].abs().max().item<double>() > 0.0);
+  }
+}
+
+TEST_CASE("sbp of a ResNet saves kept pixels at each norm of a chosen branch, CPU and Meta alike") {
+  const Net net{"resnet18", false, {2, 2, 2, 2}};
+  const Setting setting{.image = 32, .width = 8, .batch = 2, .small_stem = true};
+  const auto full = measure(net, setting, "cpu").memory;
+  const auto half = measure(net, setting, "cpu", "sbp:keep=0.5,layers=all").memory;
+  const auto meta = measure(net, setting, "meta", "sbp:keep=0.5,layers=all").memory;
+  CHECK(half.ledger.balanced);
+  CHECK(half.saved == meta.saved);
+  std::int64_t less = 0;
+  for (int stage = 0; stage < 4; ++stage) {
+    const std::int64_t side = 32 >> stage, pixels = side * side;
+    for (int block = 0; block < 2; ++block) {
+      const std::string name = concat("layer", stage + 1, ".", block);
+      CAPTURE(name);
+      const auto& saved = tests::layer(half, name).saved;
+      const std::int64_t dropped = floats(setting, 2 * (setting.width << stage) * (pixels / 2));
+      // Both norms keep the same pixels: one index.
+      CHECK(saved.index_bytes == 8 * (pixels / 2));
+      CHECK(tests::layer(full, name).saved.distinct_bytes - saved.distinct_bytes ==
+            dropped - saved.index_bytes);
+      less += dropped;
+    }
+    less -= 8 * (pixels / 2);  // of the stage, once
+  }
+  CHECK(full.saved.distinct_bytes - half.saved.distinct_bytes == less);
 }
 
 }  // namespace
