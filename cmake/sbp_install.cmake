@@ -97,6 +97,8 @@ endfunction()
 function(sbp_install_rest)
   install(DIRECTORY "${PROJECT_SOURCE_DIR}/reports/schema" DESTINATION
           "${CMAKE_INSTALL_DATAROOTDIR}/sbp" FILES_MATCHING PATTERN "*.schema.json")
+  install(DIRECTORY "${PROJECT_SOURCE_DIR}/experiments/recipes" DESTINATION
+          "${CMAKE_INSTALL_DATAROOTDIR}/sbp" FILES_MATCHING PATTERN "*.json")
   install(FILES "${PROJECT_SOURCE_DIR}/README.md" DESTINATION "${CMAKE_INSTALL_DOCDIR}")
   install(DIRECTORY "${PROJECT_SOURCE_DIR}/docs" DESTINATION "${CMAKE_INSTALL_DOCDIR}")
   set(out "${PROJECT_BINARY_DIR}/package")

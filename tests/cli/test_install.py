@@ -53,7 +53,7 @@ def typed(line, program, completions):
                     text += os.read(main, 4096).decode(errors="replace")
 
         os.write(main, f". {completions}/{program}; stty cols 200; echo read''y\n".encode())
-        read_until(r"\nready")
+        read_until(r"\nready\r?\n> ")  # from this prompt on the shell itself reads the keys
         text = ""
         os.write(main, f"{line}\t".encode() + b"#END\n")
         read_until("#END")

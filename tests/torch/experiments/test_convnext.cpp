@@ -304,7 +304,7 @@ TEST_CASE("ConvNeXt says which sizes do not go together") {
   CHECK(message("convnext:drop_path=1").find("'1'") != std::string::npos);
   CHECK(message("convnext:depths=[1;1],dims=[8;16]", "sbp:mlp=off,downsample=all") ==
         "strategy 'sbp:keep=0.5,mask=grid,attention=query,proj=kept,mlp=off,downsample=all,"
-        "layers=released' drops nothing in this model; use 'full', or other keys");
+        "norm=kept,layers=released' drops nothing in this model; use 'full', or other keys");
 }
 
 }  // namespace
