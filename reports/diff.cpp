@@ -4,7 +4,9 @@
 #include <cmath>
 #include <cstdlib>
 #include <functional>
+#include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "reports/format.h"
 #include "reports/sections.h"
@@ -53,7 +55,14 @@ std::string settings_text(const ProfileReport& before, const ProfileReport& afte
       text += concat("  note: ", what, " differs: ", printable(a), " | ", printable(b), "\n");
   };
   note("model", before.model.spec, after.model.spec);
-  for (const char* key : {"data", "batch", "precision", "device", "optimizer", "seed"}) {
+  std::vector<std::string> keys;
+  for (const Header* header : {&before.header, &after.header}) {
+    for (const auto& [key, value] : header->configuration) {
+      const bool is_told = key == "model" || key == "strategy";
+      if (!is_told && std::ranges::find(keys, key) == keys.end()) keys.push_back(key);
+    }
+  }
+  for (const std::string& key : keys) {
     note(key, configured(before.header, key), configured(after.header, key));
   }
   return text;

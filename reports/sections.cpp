@@ -25,6 +25,19 @@ std::string joined_facts(std::vector<std::string> facts) {
   return join(facts);
 }
 
+// What changes a step and is off by default.
+std::string unusual_facts(const Header& header) {
+  const auto fact = [&](const char* key, const char* word, std::string_view off) {
+    const std::string value = configured(header, key);
+    return value == off ? std::string() : with_word(value, word);
+  };
+  return joined_facts({fact("accumulate", "accumulate", "1"), fact("clip_norm", "clip norm", "0"),
+                       fact("ema", "averaged weights", "0"), fact("augment", "augment", ""),
+                       fact("schedule", "schedule", ""),
+                       fact("label_smoothing", "label smoothing", "0"), fact("init", "init", ""),
+                       fact("evaluated", "evaluated weights of", "")});
+}
+
 }  // namespace
 
 std::string configured(const Header& header, std::string_view key) {
@@ -62,6 +75,7 @@ std::string header_text(std::string_view title, const Header& header, const Mode
   table.add({"strategy", strategy.spec});
   table.add({"", outcome_text(strategy)});
   table.add({"optimizer", configured(header, "optimizer")});
+  if (const std::string step = unusual_facts(header); !step.empty()) table.add({"step", step});
   table.add(
       {"device", joined_facts({configured(header, "device"), configured(header, "precision"),
                                with_word(std::to_string(header.environment.threads), "threads"),

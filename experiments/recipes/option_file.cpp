@@ -67,6 +67,8 @@ class Reader {
       return Json::parse(text, watch);
     } catch (const Json::parse_error& error) {
       fail(concat("is not JSON at byte ", error.byte));
+    } catch (const Json::out_of_range&) {
+      fail("has a number that is larger than any that can be held");
     }
   }
 

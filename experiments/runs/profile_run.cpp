@@ -61,6 +61,8 @@ Batch first_batch(const ResolvedRun& run, std::vector<std::string>& warnings) {
   return *loader.next();
 }
 
+constexpr std::int64_t kMostExtra = 16;  // steps run again because fp16 overflowed
+
 class ProfileRun {
  public:
   ProfileRun(const ProfileOptions& options, const Progress& progress)
@@ -102,8 +104,12 @@ class ProfileRun {
       if (const auto peak = peak_resident_bytes()) report.resident_set = {*resident_before, *peak};
     }
     advance("traced step");
-    const TracedStep traced =
-        traced_step(trainer, *model, *optimizer, run_.device, same, step_++, rate);
+    TracedStep traced = traced_step(trainer, *model, *optimizer, run_.device, same, step_++, rate);
+    for (std::int64_t i = 0; traced.result.skipped && i < kMostExtra; ++i) {
+      ++total_;
+      advance("traced step");
+      traced = traced_step(trainer, *model, *optimizer, run_.device, same, step_++, rate);
+    }
     report.header = make_header(run_, plan);
     add_own_configuration(report.header);
     report.model = model_facts(run_, *model);
@@ -132,7 +138,6 @@ class ProfileRun {
  private:
   // As long as asked, and on while fp16 overflows: a step without update has no optimizer state.
   void warm_up(Trainer& trainer, const Batch& batch, double rate) {
-    constexpr std::int64_t kMostExtra = 16;
     bool skipped = false;
     for (std::int64_t i = 0; i < options_.warmup || (skipped && i < options_.warmup + kMostExtra);
          ++i) {

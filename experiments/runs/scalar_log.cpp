@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <filesystem>
 
 #include "experiments/runs/environment.h"
 #include "sbp/base/error.h"
@@ -12,12 +13,17 @@ namespace sbp::experiments {
 namespace {
 
 const std::string& made(const std::string& folder) {
-  if (::mkdir(folder.c_str(), 0777) == 0 || errno == EEXIST) return folder;
-  if (errno == ENOENT) {
+  if (::mkdir(folder.c_str(), 0777) == 0) return folder;
+  const int failure = errno;
+  if (std::filesystem::is_directory(folder)) return folder;
+  if (failure == EEXIST) {
+    throw UsageError(concat("cannot make TensorBoard folder '", folder, "': that is a file"));
+  }
+  if (failure == ENOENT && !std::filesystem::is_directory(folder_of(folder))) {
     throw UsageError(concat("cannot make TensorBoard folder '", folder, "': there is no folder '",
                             folder_of(folder), "'"));
   }
-  throw Error(concat("cannot make TensorBoard folder '", folder, "': ", reason_of(errno)));
+  throw Error(concat("cannot make TensorBoard folder '", folder, "': ", reason_of(failure)));
 }
 
 }  // namespace
@@ -41,6 +47,11 @@ void ScalarLog::add_epoch(const reports::EpochResult& result) {
     scalars.emplace_back("test/loss", result.evaluation->loss);
     scalars.emplace_back("test/top1", result.evaluation->top1);
     scalars.emplace_back("test/top5", result.evaluation->top5);
+  }
+  if (result.averaged_evaluation) {
+    scalars.emplace_back("test_averaged/loss", result.averaged_evaluation->loss);
+    scalars.emplace_back("test_averaged/top1", result.averaged_evaluation->top1);
+    scalars.emplace_back("test_averaged/top5", result.averaged_evaluation->top5);
   }
   file_.add(result.steps, scalars);
 }

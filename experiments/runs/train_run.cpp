@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "experiments/data/loader.h"
+#include "experiments/data/weight_names.h"
 #include "experiments/runs/environment.h"
 #include "experiments/runs/resumption.h"
 #include "experiments/runs/run_setup.h"
@@ -31,6 +32,14 @@ void check_persistence(const TrainOptions& options) {
   const CheckpointOptions& checkpoint = options.checkpoint;
   if (checkpoint.resume && checkpoint.folder.empty()) {
     throw UsageError("--resume needs --checkpoint DIR, the folder of the run to go on with");
+  }
+  const CheckpointOptions none;
+  if (checkpoint.folder.empty() &&
+      (checkpoint.every_epochs != none.every_epochs || checkpoint.every_steps != none.every_steps ||
+       checkpoint.keep != none.keep)) {
+    throw UsageError(
+        "--checkpoint-every, --checkpoint-every-steps and --keep-checkpoints need --checkpoint "
+        "DIR, the folder to write to");
   }
   if (!options.evaluate_only) return;
   if (checkpoint.resume) throw UsageError("give one of --evaluate and --resume, not both");
@@ -72,6 +81,11 @@ TrainerOptions step_options(const TrainOptions& options, const ResolvedRun& run)
   TrainerOptions step = trainer_options(run);
   step.label_smoothing = options.label_smoothing;
   return step;
+}
+
+bool has_averages(const SafetensorsFile& file) {
+  return std::ranges::any_of(
+      file.tensors(), [](const auto& item) { return item.first.starts_with(kAveragePrefix); });
 }
 
 NamedTensors averages_of(const Trainer& trainer) {
@@ -147,11 +161,17 @@ class TrainRun {
     begin_report();
     if (options_.init.empty()) {
       const std::string& folder = options_.checkpoint.folder;
-      read_weights(open_tensors(folder, read_checkpoint(folder)), folder, *model_, {});
+      const SafetensorsFile tensors = open_tensors(folder, read_checkpoint(folder));
+      read_weights(tensors, folder, *model_, averages_of(trainer_));
+      if (trainer_.average() == nullptr && has_averages(tensors)) {
+        warn(concat("the checkpoint in '", folder,
+                    "' holds averaged weights too; with --ema they are evaluated as well"));
+      }
     } else {
       load_initial();
     }
     report_.final_evaluation = evaluate();
+    report_.final_averaged_evaluation = evaluate_average();
     return finish_report();
   }
 
@@ -196,6 +216,7 @@ class TrainRun {
   void load_initial() {
     if (options_.init.empty()) return;
     const InitialWeights initial = load_initial_weights(options_.init, *model_);
+    if (trainer_.average() != nullptr) trainer_.average()->restart();
     tell(concat(initial.placed, " tensors taken from '", options_.init, "'"));
     for (const std::string& warning : initial.warnings) {
       tell(warning);
@@ -223,7 +244,9 @@ class TrainRun {
     const std::string path = checkpoints_->tensor_path(checkpoint.step);
     const NamedTensors averages = averages_of(trainer_);
     read_weights(tensors, path, *model_, averages);
-    read_optimizer(tensors, checkpoint.step, *optimizer_);
+    if (trainer_.loss_scaler()) restore(*trainer_.loss_scaler(), checkpoint.scalars);
+    read_optimizer(tensors, checkpoint.step - skipped_steps(), *optimizer_);
+    if (checkpoint.step > 0) trainer_.resume_after(checkpoint.step);
     check_nothing_else(tensors, path, *model_, *optimizer_, averages);
     last_saved_ = checkpoint.step;
     const reports::Header header = std::move(report_.header);
@@ -239,11 +262,15 @@ class TrainRun {
     restore(epoch_, checkpoint.scalars);
     restore(rows_, checkpoint.scalars);
     restore(updates_, checkpoint.scalars);
-    if (trainer_.loss_scaler()) restore(*trainer_.loss_scaler(), checkpoint.scalars);
     for (const std::string& warning : warnings) {
       tell(warning);
       warn(warning);
     }
+  }
+
+  // Steps that fp16 made no update in.
+  std::int64_t skipped_steps() const {
+    return trainer_.loss_scaler() ? trainer_.loss_scaler()->state().skipped_steps : 0;
   }
 
   // Between two steps; `epoch`: the epoch in hand.
@@ -436,7 +463,7 @@ class TrainRun {
 
   void add_own_configuration() {
     auto& configuration = report_.header.configuration;
-    configuration.emplace_back("steps", schedule_.total_steps);
+    configuration.emplace_back("steps", options_.evaluate_only ? 0 : schedule_.total_steps);
     configuration.emplace_back("steps_per_epoch", steps_per_epoch_);
     configuration.emplace_back("schedule", to_string(schedule_spec(options_)));
     configuration.emplace_back("warmup_steps", schedule_.warmup_steps);
@@ -451,6 +478,10 @@ class TrainRun {
     configuration.emplace_back("evaluation_crop_ratio", crop_ratio());
     configuration.emplace_back("train_samples", data_.train->size());
     if (!options_.init.empty()) configuration.emplace_back("init", options_.init);
+    if (options_.evaluate_only) {
+      const std::string& folder = options_.checkpoint.folder;
+      configuration.emplace_back("evaluated", folder.empty() ? options_.init : folder);
+    }
   }
 
   const TrainOptions& options_;

@@ -76,7 +76,12 @@ CheckpointFolder::CheckpointFolder(std::string path, Start start, std::int64_t k
   make_folder(path_, start);
   lock();
   remove_leftovers();
-  if (!exists(json_path(path_)) || start == Start::replace) return;
+  if (!exists(json_path(path_))) return;
+  if (start == Start::replace) {
+    // Now, and not with the first checkpoint: until then --resume would go on with the old run.
+    if (::unlink(json_path(path_).c_str()) == 0) return;
+    throw Error(concat("cannot replace the checkpoint in '", path_, "': ", reason_of(errno)));
+  }
   if (start == Start::fresh) {
     throw UsageError(concat("checkpoint folder '", path_,
                             "' holds the checkpoint of a run; --resume continues it, --force "

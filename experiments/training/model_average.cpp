@@ -48,6 +48,12 @@ ModelAverage::ModelAverage(const Model& model, double decay)
       parameters_(copies_of(model.parameters())),
       buffers_(copies_of(model.buffers())) {}
 
+void ModelAverage::restart() {
+  const c10::NoGradGuard no_grad;
+  at::_foreach_copy_(parameters_, values_of(model_.parameters()));
+  if (!buffers_.empty()) at::_foreach_copy_(buffers_, values_of(model_.buffers()));
+}
+
 void ModelAverage::update() {
   const c10::NoGradGuard no_grad;
   at::_foreach_lerp_(parameters_, values_of(model_.parameters()), 1.0 - decay_);

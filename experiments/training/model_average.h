@@ -21,6 +21,8 @@ class ModelAverage {
   // `model` must outlive it.
   ModelAverage(const Model& model, double decay);
 
+  // Takes the model's values as they are now: after weights were loaded into it.
+  void restart();
   // After an update of the model.
   void update();
   // Exchanges the values of the model and the average. Twice: as before.

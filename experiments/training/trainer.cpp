@@ -2,6 +2,7 @@
 
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/zeros_like.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -195,6 +196,16 @@ StepResult Trainer::step(const Batch& batch, std::int64_t step, double learning_
                          const StepHooks& hooks) {
   return this->step([&batch](std::int64_t) -> const Batch& { return batch; }, step, learning_rate,
                     hooks);
+}
+
+void Trainer::resume_after(std::int64_t steps) {
+  if (options_.zero_grad != ZeroGrad::end) {
+    for (const Parameter& parameter : model_.parameters()) {
+      parameter.value.mutable_grad() = at::zeros_like(parameter.value);
+    }
+  }
+  execution_.begin_step(static_cast<std::uint32_t>(steps * options_.accumulate - 1), true,
+                        options_.device, options_.seed);
 }
 
 reports::Evaluation Trainer::evaluate(Loader& loader, const std::function<bool()>& interrupted) {

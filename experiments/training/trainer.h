@@ -78,6 +78,10 @@ class Trainer {
   StepResult step(const Batch& batch, std::int64_t step, double learning_rate,
                   const StepHooks& hooks = {});
 
+  // Makes what `steps` steps would have left behind and the next one drops: gradients (here zeros)
+  // and the last masks. A traced step then has the same books as without an interruption.
+  void resume_after(std::int64_t steps);
+
   // Over a whole epoch of `loader`, on the plain path. Stops early when `interrupted`.
   reports::Evaluation evaluate(Loader& loader, const std::function<bool()>& interrupted = {});
 

@@ -118,18 +118,42 @@ class Killed(RunTest):
                 self.check(optimizer, 11, 11)
 
     def test_killed_again_and_again(self):
-        words = ["--checkpoint-every-steps", 3, "--schedule", "constant", "--steps"]
+        words = ["--schedule", "constant", "--steps"]
+        often = ["--checkpoint", self.checkpoints, "--checkpoint-every-steps", 3]
         for after in (5, 20, 33, 41):
             resume = ["--resume"] if self.checkpoints.exists() else []
-            self.stop_after(after, signal.SIGKILL, *words, SLOW, *resume)
+            self.stop_after(after, signal.SIGKILL, *often[2:], *words, SLOW, *resume)
             # Whatever it was doing: the checkpoint is whole, and names a file that is there.
             stored = self.here()["tensors"]
             self.assertEqual((self.checkpoints / stored["name"]).stat().st_size, stored["bytes"])
         length = self.steps_here() + 4
-        resumed = self.train(*words, length, "--checkpoint", self.checkpoints, "--resume")
+        resumed = self.train(*words, length, *often, "--resume")
         self.assertEqual(without_times(resumed), without_times(self.train(*words, length)))
         self.assertEqual(sorted(os.listdir(self.checkpoints)),
                          ["checkpoint.json", f"step-{length:08d}.safetensors"])
+
+    def test_the_books_of_a_step_right_after_an_interruption(self):
+        words = ["--schedule", "constant", "--steps"]
+        self.train(*words, 2, "--no-profile-step", "--checkpoint", self.checkpoints)
+        resumed = self.train(*words, 8, "--checkpoint", self.checkpoints, "--resume")
+        whole = self.train(*words, 8)
+        self.assertEqual(resumed["memory"], whole["memory"])
+        self.assertEqual(resumed["weights_checksum"], whole["weights_checksum"])
+
+    def test_steps_that_fp16_skipped_are_no_updates(self):
+        words = ["--model", "resnet50:image=64,channels=3,classes=5,width=4", "--data",
+                 "synthetic:samples=32", "--batch", 8, "--precision", "fp16", "--schedule",
+                 "constant", "--threads", 1, "--evaluation-samples", 8, "--no-profile-step",
+                 "--optimizer", "adamw:lr=0.01", "--ema", "0.9", "--quiet", "--json"]
+
+        def trained(*more):
+            return json.loads(self.succeed("sbp-train", *words, *more).stdout)
+
+        folder = ["--checkpoint", self.checkpoints]
+        self.assertIn("gradients overflowed", " ".join(trained("--epochs", 2, *folder)["warnings"]))
+        resumed, whole = trained("--epochs", 3, *folder, "--resume"), trained("--epochs", 3)
+        for key in ("step_losses", "weights_checksum", "final_averaged_evaluation"):
+            self.assertEqual(resumed[key], whole[key])
 
     def test_at_the_end_of_an_epoch_with_a_schedule(self):
         words = ["--epochs", 4, "--checkpoint", self.checkpoints]
@@ -207,6 +231,11 @@ class Refused(RunTest):
         self.assertEqual(sorted(os.listdir(self.checkpoints)),
                          ["checkpoint.json", *(f"step-{step:08d}.safetensors"
                                                for step in (3, 6, 8))])
+
+    def test_options_of_checkpoints_without_a_folder(self):
+        for words in (["--checkpoint-every", 2], ["--keep-checkpoints", 3],
+                      ["--checkpoint-every-steps", 5]):
+            self.fail_with(2, ["--checkpoint DIR"], "sbp-train", *TINY, "--steps", 1, *words)
 
     def test_another_configuration(self):
         self.train(*self.own)
@@ -353,6 +382,22 @@ class Weights(RunTest):
         self.fail_with(2, ["--resume"], "sbp-train", *TINY, "--evaluate", "--checkpoint",
                        self.checkpoints, "--resume")
 
+    def test_averages_start_from_the_weights_given_and_are_evaluated(self):
+        self.train("--epochs", 1, "--checkpoint", self.checkpoints)
+        still = self.train("--init", self.checkpoints, "--ema", "0.999", "--optimizer", "sgd:lr=0",
+                           "--epochs", 1)
+        self.assertEqual(still["final_averaged_evaluation"], still["final_evaluation"])
+        averaged = self.folder / "averaged"
+        trained = self.train("--epochs", 2, "--ema", "0.5", "--checkpoint", averaged)
+        self.assertNotEqual(trained["final_averaged_evaluation"], trained["final_evaluation"])
+        evaluated = self.train("--evaluate", "--checkpoint", averaged, "--ema", "0.5")
+        self.assertEqual(evaluated["final_averaged_evaluation"],
+                         trained["final_averaged_evaluation"])
+        self.assertEqual(evaluated["configuration"]["evaluated"], str(averaged))
+        plain = self.train("--evaluate", "--checkpoint", averaged)
+        self.assertIsNone(plain["final_averaged_evaluation"])
+        self.assertIn("--ema", " ".join(plain["warnings"]))
+
     def test_what_does_not_fit_is_told(self):
         weights = self.weights()
         dtype, shape, content = weights["head.weight"]
@@ -410,8 +455,15 @@ class TensorBoard(RunTest):
         words[1] = 2
         self.train(*words, "--resume")
         self.assertEqual(len(list(board.iterdir())), 2)
-        self.fail_with(2, ["there is no folder"], "sbp-train", *TINY, "--steps", "1",
-                       "--tensorboard", self.folder / "a" / "b")
+        for path, part in ((self.folder / "a" / "b", "there is no folder"),
+                           (file, "that is a file")):
+            self.fail_with(2, [part], "sbp-train", *TINY, "--steps", "1", "--tensorboard", path)
+
+    def test_averaged_figures_are_in_it(self):
+        board = self.folder / "board"
+        self.train("--epochs", 1, "--ema", "0.9", "--tensorboard", board)
+        file, = board.iterdir()
+        self.assertTrue(any(b"test_averaged/top1" in record for record in self.records(file)))
 
 
 if __name__ == "__main__":

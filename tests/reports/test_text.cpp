@@ -22,6 +22,7 @@ TEST_CASE("the whole text of a profile") {
   strategy   sbp:keep=0.5
              effective keep ratio 0.5200, forward exact
   optimizer  adamw:lr=0.001
+  step       label smoothing 0.1
   device     cpu, fp32, threads 1, seed 7
 
 memory of one training step
@@ -82,6 +83,7 @@ TEST_CASE("the whole text of a training run") {
   strategy   sbp:keep=0.5
              effective keep ratio 0.5200, forward exact
   optimizer  adamw:lr=0.001
+  step       label smoothing 0.1
   device     cpu, fp32, threads 1, seed 7
 
 epochs

@@ -6,6 +6,7 @@
 #include "experiments/models/mlp.h"
 #include "experiments/runs/catalogue.h"
 #include "experiments/training/checkpoint.h"
+#include "experiments/training/checkpoint_folder.h"
 #include "tests/experiments/scratch_folder.h"
 
 // Last: see there.
@@ -100,6 +101,21 @@ TEST_CASE("checkpoint: the checksum of weights tells names, shapes and values ap
   CHECK(weights_checksum(*run.model) != before);
   value[0] = 0.0;
   CHECK(weights_checksum(*run.model) == before);
+}
+
+TEST_CASE("a run that is replaced cannot be gone on with, even before it is saved again") {
+  const ScratchFolder folder;
+  const std::string path = folder.path("run");
+  using Start = CheckpointFolder::Start;
+  {
+    CheckpointFolder first(path, Start::fresh, 1);
+    reports::Checkpoint checkpoint;
+    checkpoint.step = 3;
+    first.commit(checkpoint);
+  }
+  CHECK(CheckpointFolder(path, Start::resume, 1).found()->step == 3);
+  CHECK_FALSE(CheckpointFolder(path, Start::replace, 1).found().has_value());
+  CHECK_FALSE(CheckpointFolder(path, Start::resume, 1).found().has_value());
 }
 
 }  // namespace
