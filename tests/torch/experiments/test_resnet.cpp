@@ -164,13 +164,15 @@ std::int64_t half(std::int64_t side) {
 }
 
 reports::ProfileReport measure(const Net& net, const Setting& setting, const std::string& device,
-                               const std::string& strategy = "full") {
+                               const std::string& strategy = "full",
+                               const std::string& precision = "fp32") {
   ProfileOptions options;
   options.model =
       concat(net.name, ":image=", setting.image, ",channels=3,classes=10,width=", setting.width,
              ",stem=", setting.small_stem ? "small" : "imagenet");
   options.device = device;
   options.strategy = strategy;
+  options.precision = precision;
   options.batch = setting.batch;
   options.threads = 1;
   options.warmup = 1;
@@ -238,6 +240,33 @@ TEST_CASE("saved bytes of each residual block equal the closed formula, CPU and 
       }
       const auto unknown = cpu.categories_at_peak[static_cast<int>(profiler::Category::unknown)];
       CHECK(100 * unknown < cpu.peak.bytes);
+    }
+  }
+}
+
+// Of the norms of a block: mean and inverse deviation, fp32.
+std::int64_t statistics_bytes(const Net& net, std::int64_t width, int stage, std::int64_t block) {
+  const std::int64_t inner = width << stage, out = net.bottleneck ? 4 * inner : inner;
+  const bool downsample = block == 0 && (stage > 0 || net.bottleneck);
+  return 8 * ((net.bottleneck ? 2 * inner : inner) + out + (downsample ? out : 0));
+}
+
+TEST_CASE("in 16 bit a residual block saves half of all but its norms' statistics") {
+  const Net nets[] = {{"resnet18", false, {2, 2, 2, 2}}, {"resnet50", true, {3, 4, 6, 3}}};
+  const Setting setting{.image = 32, .width = 8, .batch = 2, .small_stem = true};
+  for (const Net& net : nets) {
+    const auto whole = measure(net, setting, "meta").memory;
+    const auto half = measure(net, setting, "meta", "full", "bf16").memory;
+    const auto cpu = measure(net, setting, "cpu", "full", "bf16").memory;
+    CHECK(half.saved == cpu.saved);
+    for (int stage = 0; stage < 4; ++stage) {
+      for (std::int64_t block = 0; block < net.depths[stage]; ++block) {
+        const std::string name = concat("layer", stage + 1, ".", block);
+        CAPTURE(name);
+        const std::int64_t statistics = statistics_bytes(net, setting.width, stage, block);
+        const std::int64_t bytes = tests::layer(whole, name).saved.distinct_bytes - statistics;
+        CHECK(tests::layer(half, name).saved.distinct_bytes == bytes / 2 + statistics);
+      }
     }
   }
 }
