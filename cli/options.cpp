@@ -99,6 +99,7 @@ void add_training_options(Parser& parser, experiments::TrainOptions& run) {
   parser.integer({"--steps", "N", "stop after so many steps"}, run.steps, kPositive);
   parser.integer({"--epochs", "N", "stop after so many epochs; default 1"}, run.epochs, kPositive);
   parser.alternatives({"--steps", "--epochs"});
+  parser.alternatives({"--warmup-steps", "--warmup-epochs"});
   parser.text({"--schedule", "SPEC", "of the learning rate: cosine, step or constant"},
               run.schedule);
   parser.integer({"--warmup-steps", "N", "steps of linear warm-up"}, run.warmup_steps, kCount);
@@ -192,7 +193,10 @@ std::variant<TrainCommand, Answer> parse_train(const std::vector<std::string>& a
   if (auto answer = parser.parse(arguments)) return Answer{*answer};
 
   command.run.profile_step = !no_profile_step;
-  command.run.checkpoint.replace = command.output.force && !command.run.checkpoint.resume;
+  // The same command goes on with a run that ended early: its report is then replaced.
+  const bool resume = command.run.checkpoint.resume;
+  command.output.force = command.output.force || resume;
+  command.run.checkpoint.replace = command.output.force && !resume;
   command.run.command_line = command_line("sbp-train", arguments);
   return command;
 }

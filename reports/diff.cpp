@@ -48,6 +48,10 @@ void add_seconds(Table& table, std::string name, double before, double after) {
 
 // ---- what makes the two reports differ by more than the strategy
 
+std::string place_text(const profiler::PeakMoment& peak) {
+  return concat(to_string(peak.phase), peak.layer.empty() ? "" : ", at ", peak.layer);
+}
+
 std::string settings_text(const ProfileReport& before, const ProfileReport& after) {
   std::string text;
   const auto note = [&text](std::string_view what, const std::string& a, const std::string& b) {
@@ -65,6 +69,7 @@ std::string settings_text(const ProfileReport& before, const ProfileReport& afte
   for (const std::string& key : keys) {
     note(key, configured(before.header, key), configured(after.header, key));
   }
+  note("place of the peak", place_text(before.memory.peak), place_text(after.memory.peak));
   return text;
 }
 

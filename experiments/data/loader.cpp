@@ -93,6 +93,9 @@ class Loader::Worker {
                            .step = static_cast<std::uint32_t>(epoch),
                            .purpose = Purpose::shuffle});
       shuffle(order_, stream);
+    } else {
+      // Data sets often lie class by class; the first so many samples would be of a few classes.
+      for (std::int64_t& sample : order_) sample = sample * data_.size() / samples_;
     }
     if (options_.prefetch > 0) thread_ = std::thread([this] { produce(); });
   }

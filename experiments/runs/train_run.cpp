@@ -217,6 +217,11 @@ class TrainRun {
     if (options_.init.empty()) return;
     const InitialWeights initial = load_initial_weights(options_.init, *model_);
     if (trainer_.average() != nullptr) trainer_.average()->restart();
+    if (options_.evaluate_only && initial.left > 0) {
+      throw Error(concat("cannot evaluate '", options_.init, "': ", initial.left,
+                         " tensors of the model would keep their initial values; ",
+                         initial.warnings.front()));
+    }
     tell(concat(initial.placed, " tensors taken from '", options_.init, "'"));
     for (const std::string& warning : initial.warnings) {
       tell(warning);
@@ -384,14 +389,14 @@ class TrainRun {
     result.seconds = epoch_.seconds;
     result.data_wait_seconds = epoch_.data_wait_seconds;
     if (epoch_.samples > 0) {
-      const auto samples = static_cast<double>(epoch_.samples);
-      result.train_loss = epoch_.loss_sum / samples;
-      result.samples_per_second = samples / epoch_.seconds;
+      result.train_loss = epoch_.loss_sum / static_cast<double>(epoch_.samples);
+      result.samples_per_second = epoch_.samples_per_second();
     }
     return result;
   }
 
   double train_step(double rate) {
+    const auto begin = std::chrono::steady_clock::now();
     const std::int64_t step = report_.steps;
     const NextBatch next = [this](std::int64_t) -> const Batch& { return next_batch(); };
     StepResult result;
@@ -408,6 +413,10 @@ class TrainRun {
     }
     check_finite(result, rate);
     updates_.any = updates_.any || !result.skipped;
+    if (is_traced) {
+      epoch_.traced_samples += options_.batch * options_.accumulate;
+      epoch_.traced_seconds += seconds_since(begin);
+    }
     rows_.add(trainer_.mean_kept_rows());
     if (is_traced || !report_.memory) rows_.reported = trainer_.kept_rows();
     const double loss = result.loss;

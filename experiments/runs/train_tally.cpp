@@ -17,6 +17,8 @@ void visit_epoch(Tally& tally, Visit visit) {
   visit("epoch.learning_rate", tally.learning_rate);
   visit("epoch.seconds", tally.seconds);
   visit("epoch.data_wait_seconds", tally.data_wait_seconds);
+  visit("epoch.traced_samples", tally.traced_samples);
+  visit("epoch.traced_seconds", tally.traced_seconds);
 }
 
 template <typename Tally, typename Visit>
@@ -48,6 +50,12 @@ auto restoring(const NamedNumbers& scalars) {
 }
 
 }  // namespace
+
+double EpochTally::samples_per_second() const {
+  const std::int64_t untraced = samples - traced_samples;
+  if (untraced == 0) return static_cast<double>(samples) / seconds;
+  return static_cast<double>(untraced) / (seconds - traced_seconds);
+}
 
 void KeptRowTally::add(const std::vector<double>& kept) {
   sums.resize(kept.size());

@@ -33,14 +33,11 @@ bool exists(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0;
 }
 
-void make_folder(const std::string& path, CheckpointFolder::Start start) {
+void make_folder(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) == 0) {
     if (S_ISDIR(status.st_mode)) return;
     throw UsageError(concat("checkpoint folder '", path, "' is a file; name a folder"));
-  }
-  if (start == CheckpointFolder::Start::resume) {
-    throw UsageError(concat("nothing to resume: there is no folder '", path, "'"));
   }
   if (::mkdir(path.c_str(), 0777) == 0) return;
   if (errno == ENOENT) {
@@ -73,7 +70,7 @@ bool is_tensor_file(const std::string& name) {
 CheckpointFolder::CheckpointFolder(std::string path, Start start, std::int64_t keep)
     : path_(std::move(path)), keep_(std::max<std::int64_t>(keep, 1)), folder_(-1) {
   while (path_.size() > 1 && path_.ends_with('/')) path_.pop_back();
-  make_folder(path_, start);
+  make_folder(path_);
   lock();
   remove_leftovers();
   if (!exists(json_path(path_))) return;

@@ -21,8 +21,8 @@ class CheckpointFolder {
 
   // Makes the folder if it is absent (its parent must be there), and locks it until the end of this
   // object or process. `keep`: tensor files that stay, at least 1. Throws UsageError when it holds
-  // a checkpoint and `start` is fresh, and when there is nothing to resume because the folder is
-  // absent; Error when another process holds it, or what is to be resumed cannot be read.
+  // a checkpoint and `start` is fresh; Error when another process holds it, or what is to be
+  // resumed cannot be read.
   CheckpointFolder(std::string path, Start start, std::int64_t keep);
 
   // What to resume; nothing when the run before was killed ahead of its first checkpoint.

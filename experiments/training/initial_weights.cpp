@@ -89,6 +89,7 @@ InitialWeights load_initial_weights(const std::string& path, const Model& model)
   }
   InitialWeights result;
   result.placed = static_cast<std::int64_t>(plan.placed.size());
+  result.left = static_cast<std::int64_t>(targets.size() - plan.placed.size());
   const std::string beginning = concat("weights from '", path, "': ");
   for (const std::string& change : plan.changes) result.warnings.push_back(beginning + change);
   if (!plan.unused.empty()) {

@@ -10,7 +10,8 @@
 namespace sbp::experiments {
 
 struct InitialWeights {
-  std::int64_t placed = 0;            // tensors of the file that went into the model
+  std::int64_t placed = 0;  // tensors of the file that went into the model
+  std::int64_t left = 0;    // parameters and buffers of the model that kept their initial values
   std::vector<std::string> warnings;  // what was reset, resized, left out, not found: sentences
 };
 

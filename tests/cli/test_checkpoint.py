@@ -215,7 +215,8 @@ class Refused(RunTest):
 
     def test_folders(self):
         self.refuse(2, ["--resume needs --checkpoint"], *self.WORDS, "--resume")
-        self.refuse(2, ["there is no folder", "nothing to resume"], *self.own, "--resume")
+        self.refuse(2, ["there is no folder"], *self.own[2:], "--resume", "--checkpoint",
+                    self.folder / "a" / "b")
         self.refuse(2, ["there is no folder"], "--checkpoint", self.folder / "a" / "b")
         (self.folder / "file").write_text("")
         self.refuse(2, ["is a file"], "--checkpoint", self.folder / "file")
@@ -248,11 +249,16 @@ class Refused(RunTest):
         done = self.succeed("sbp-train", *other_threads, *self.own, "--resume", "--json", "--quiet")
         self.assertIn("threads '2', not '1'", " ".join(json.loads(done.stdout)["warnings"]))
 
-    def test_an_empty_folder_starts_at_the_beginning_and_says_so(self):
-        self.checkpoints.mkdir()
+    def test_without_a_checkpoint_it_starts_at_the_beginning_and_says_so(self):
         done = self.succeed("sbp-train", *TINY, *self.own, "--resume", "--json")
         self.assertIn(f"no checkpoint in '{self.checkpoints}' yet", done.stderr)
         self.assertIsNone(json.loads(done.stdout)["resumed_from"])
+
+    def test_the_same_command_again_and_again(self):
+        report = self.folder / "report.json"
+        for _ in range(3):
+            self.succeed("sbp-train", *TINY, *self.own, "--resume", "-o", report, "--quiet")
+            self.assertEqual(json.loads(report.read_text())["steps"], STEPS_PER_EPOCH)
 
     def test_a_folder_in_use(self):
         process = self.start("--steps", SLOW)

@@ -119,7 +119,6 @@ TEST_CASE("every training option reaches its setting") {
                                       "constant",
                                       "--warmup-steps",
                                       "4",
-                                      "--warmup-epochs=2.5",
                                       "--warmup-start=1e-6",
                                       "--minimum-learning-rate",
                                       "1e-5",
@@ -139,7 +138,7 @@ TEST_CASE("every training option reaches its setting") {
   CHECK_FALSE(command.run.epochs.has_value());
   CHECK(command.run.schedule == "constant");
   CHECK(command.run.warmup_steps == 4);
-  CHECK(command.run.warmup_epochs == 2.5);
+  CHECK(train({"--warmup-epochs=2.5"}).run.warmup_epochs == 2.5);
   CHECK(command.run.warmup_start == 1e-6);
   CHECK(command.run.learning_rate_minimum == 1e-5);
   CHECK(command.run.label_smoothing == 0.1);

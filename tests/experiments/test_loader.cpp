@@ -167,6 +167,8 @@ TEST_CASE("loader: batches cover the data once, the last one left out or short")
   std::ranges::sort(all);
   CHECK(all == std::vector<std::int64_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
   for (const std::int64_t label : order(epoch(set, {.batch = 2, .limit = 4}, 0))) CHECK(label < 4);
+  CHECK(order(epoch(set, {.batch = 2, .shuffle = false, .limit = 4}, 0)) ==
+        std::vector<std::int64_t>{0, 2, 5, 7});
 }
 
 TEST_CASE("loader: the order is a function of seed and epoch") {
