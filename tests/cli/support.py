@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 import unittest
@@ -34,6 +35,11 @@ def run(program, *arguments, **options):
     options.setdefault("stderr", subprocess.PIPE)
     options.setdefault("timeout", 300)
     return subprocess.run([str(BIN / program), *map(str, arguments)], text=True, **options)
+
+
+def hears_ctrl_c():
+    """For a child: where these tests run in the background of a script, SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def schema(kind):

@@ -11,7 +11,7 @@ import time
 import unittest
 import zlib
 
-from support import BIN, CommandTest, needs_programs
+from support import BIN, CommandTest, hears_ctrl_c, needs_programs
 
 # A step takes a millisecond or two.
 MODEL = "vit:image=8,patch=4,dim=8,depth=1,heads=2,classes=10"
@@ -74,7 +74,7 @@ class RunTest(CommandTest):
     def start(self, *words):
         process = subprocess.Popen(
             [BIN / "sbp-train", *TINY, "--checkpoint", self.checkpoints, *map(str, words)],
-            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=hears_ctrl_c)
         self.addCleanup(process.stderr.close)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.kill)

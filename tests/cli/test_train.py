@@ -4,7 +4,7 @@ import signal
 import subprocess
 import unittest
 
-from support import BIN, CommandTest, TINY, needs_programs
+from support import BIN, CommandTest, TINY, hears_ctrl_c, needs_programs
 
 SHORT = [*TINY, "--batch", "8", "--epochs", "2"]
 # Never ends on its own within the test; an epoch takes a moment.
@@ -72,7 +72,8 @@ class Train(CommandTest):
 class Interrupt(CommandTest):
     def start(self, *words, **options):
         process = subprocess.Popen([BIN / "sbp-train", *ENDLESS, *map(str, words)], text=True,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   **{"preexec_fn": hears_ctrl_c, **options})
         self.addCleanup(process.stderr.close)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.kill)
