@@ -97,6 +97,8 @@ class HeaderReader {
       return Json::parse(text, watch);
     } catch (const Json::parse_error& error) {
       fail(fmt::format("its header is not JSON at byte {}", error.byte));
+    } catch (const Json::out_of_range&) {
+      fail("its header has a number that is larger than any that can be held");
     }
   }
 
