@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -11,6 +10,7 @@
 
 #include "experiments/recipes/option_file.h"
 #include "sbp/base/error.h"
+#include "sbp/base/number.h"
 #include "sbp/base/version.h"
 
 namespace sbp::cli {
@@ -21,13 +21,6 @@ std::string shown_name(const std::string& names) {
   return names.substr(names.rfind(',') == std::string::npos ? 0 : names.rfind(',') + 1);
 }
 
-template <typename Number>
-bool parse_number(const std::string& text, Number& number) {
-  const char* end = text.data() + text.size();
-  const auto result = std::from_chars(text.data(), end, number);
-  return result.ec == std::errc() && result.ptr == end;
-}
-
 [[noreturn]] void refuse(const OptionHelp& help, const std::string& value,
                          const std::string& wanted) {
   throw UsageError(concat(shown_name(help.names), " is '", value, "'; it must be ", wanted));
@@ -35,7 +28,8 @@ bool parse_number(const std::string& text, Number& number) {
 
 std::int64_t checked_integer(const OptionHelp& help, const std::string& value, IntegerRange range) {
   std::int64_t number = 0;
-  if (!parse_number(value, number) || number < range.minimum || number > range.maximum) {
+  if (parse_number(value, number) != std::errc() || number < range.minimum ||
+      number > range.maximum) {
     refuse(help, value, concat("a whole number from ", range.minimum, " to ", range.maximum));
   }
   return number;
@@ -225,7 +219,7 @@ void Parser::real(const OptionHelp& help, double& target, RealRange range) {
   library_->add(
       help, with_default(help, concat(target)), [help, range, &target](const std::string& value) {
         double number = 0.0;
-        const bool right = parse_number(value, number) && std::isfinite(number) &&
+        const bool right = parse_number(value, number) == std::errc() && std::isfinite(number) &&
                            number >= range.minimum &&
                            (range.open_maximum ? number < range.maximum : number <= range.maximum);
         if (!right) {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <cstdio>
 
@@ -74,11 +73,6 @@ std::string number_text(double value, int decimals) {
 std::string short_number_text(double value) {
   if (!std::isfinite(value)) return "not finite";
   return formatted("%.*g", 3, value);
-}
-
-std::string exact_number_text(double value) {
-  std::array<char, 32> text{};
-  return {text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr};
 }
 
 std::string seconds_text(double seconds) {

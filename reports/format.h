@@ -21,8 +21,6 @@ std::string change_text(std::int64_t bytes);
 std::string number_text(double value, int decimals);
 // At least three significant digits for small and large numbers alike: "0.001", "3e-05".
 std::string short_number_text(double value);
-// All digits that tell the value from its neighbours, and no more.
-std::string exact_number_text(double value);
 // "12.3 ms", "4.56 s", "3 min 20 s".
 std::string seconds_text(double seconds);
 // part / whole as "12.5 %"; "-" when there is no whole.

@@ -6,6 +6,7 @@
 #include "reports/format.h"
 #include "reports/table.h"
 #include "sbp/base/error.h"
+#include "sbp/base/number.h"
 
 namespace sbp::reports {
 namespace {
@@ -43,7 +44,7 @@ std::string unusual_facts(const Header& header) {
 std::string configured(const Header& header, std::string_view key) {
   for (const auto& [name, value] : header.configuration) {
     if (name != key) continue;
-    if (const double* real = std::get_if<double>(&value)) return exact_number_text(*real);
+    if (const double* real = std::get_if<double>(&value)) return exact_text(*real);
     if (const bool* flag = std::get_if<bool>(&value)) return *flag ? "yes" : "no";
     if (const std::int64_t* whole = std::get_if<std::int64_t>(&value)) {
       return std::to_string(*whole);

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <set>
 #include <utility>
 
 #include "experiments/data/image_ops.h"
 #include "sbp/base/error.h"
+#include "sbp/base/number.h"
 
 namespace sbp::experiments {
 namespace {
@@ -42,18 +42,9 @@ KeySchema text_key(std::string key, std::string value, std::string help) {
   return {.key = std::move(key), .default_value = std::move(value), .help = std::move(help)};
 }
 
-KeySchema word_key(std::string key, std::vector<std::string> words, std::string help) {
-  return {.key = std::move(key),
-          .kind = ValueKind::word,
-          .default_value = words.front(),
-          .help = std::move(help),
-          .words = words};
-}
-
 double parse_real(std::string_view text, const std::string& what) {
   double value = 0.0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (code != std::errc() || end != text.data() + text.size() || !(value > 0.0) || value > 1e6) {
+  if (parse_number(text, value) != std::errc() || !(value > 0.0) || value > 1e6) {
     throw UsageError(concat(what, ": '", text, "' is no number above 0"));
   }
   return value;

@@ -22,14 +22,6 @@ KeySchema size_key(std::string key, std::string default_value, std::string help,
           .maximum = maximum};
 }
 
-KeySchema word_key(std::string key, std::vector<std::string> words, std::string help) {
-  return {.key = std::move(key),
-          .kind = ValueKind::word,
-          .default_value = words.front(),
-          .help = std::move(help),
-          .words = words};
-}
-
 KeySchema path_key(std::string default_value, std::string help) {
   return {.key = "path",
           .kind = ValueKind::text,

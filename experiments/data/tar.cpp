@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "sbp/base/error.h"
+#include "sbp/base/number.h"
 
 namespace sbp::experiments {
 namespace {
@@ -203,8 +204,7 @@ class TarIndexer {
     if (key == "path") long_name_ = std::string(value);
     if (key == "size") {
       std::uint64_t size = 0;
-      const auto [end, code] = std::from_chars(value.data(), value.data() + value.size(), size);
-      if (code != std::errc() || end != value.data() + value.size()) {
+      if (parse_number(value, size) != std::errc()) {
         fail(fmt::format("the pax header at byte {} has the size '{}'", place_, value));
       }
       long_size_ = size;

@@ -1,7 +1,6 @@
 #include "experiments/models/registry.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "experiments/models/convnext.h"
 #include "experiments/models/mlp.h"
@@ -9,6 +8,7 @@
 #include "experiments/models/vit.h"
 #include "experiments/runs/catalogue.h"
 #include "sbp/base/error.h"
+#include "sbp/base/number.h"
 
 namespace sbp::experiments {
 namespace {
@@ -67,11 +67,8 @@ SpecSchema vit_schema(const VitSize& size, std::string summary) {
                             .minimum = 0.0,
                             .maximum = 64.0,
                             .open_minimum = true},
-                           {.key = "attention",
-                            .kind = ValueKind::word,
-                            .default_value = "eager",
-                            .help = "eager saves the attention map; fused is the flash kernel",
-                            .words = {"eager", "fused"}}});
+                           word_key("attention", {"eager", "fused"},
+                                    "eager saves the attention map; fused is the flash kernel")});
   for (KeySchema& key : drop_keys()) keys.push_back(std::move(key));
   return {std::string(size.name), std::move(summary), std::move(keys)};
 }
@@ -95,12 +92,9 @@ SpecSchema convnext_schema(const ConvnextSize& size, std::string summary) {
                             .help = "first value of a block's scale; 0: no scale",
                             .minimum = 0.0,
                             .maximum = 1e6},
-                           {.key = "norm",
-                            .kind = ValueKind::word,
-                            .default_value = "fused",
-                            .help = "unfused: stem and downsampling normalise by plain operators, "
-                                    "a baseline of published figures",
-                            .words = {"fused", "unfused"}}});
+                           word_key("norm", {"fused", "unfused"},
+                                    "unfused: stem and downsampling normalise by plain operators, "
+                                    "a baseline of published figures")});
   for (KeySchema& key : drop_keys()) keys.push_back(std::move(key));
   return {std::string(size.name), std::move(summary), std::move(keys)};
 }
@@ -127,8 +121,7 @@ std::vector<std::int64_t> sizes_of(const Spec& spec, const std::string& key) {
   std::vector<std::int64_t> sizes;
   for (const std::string& item : parse_list(spec.text(key))) {
     std::int64_t size = 0;
-    const auto [end, error] = std::from_chars(item.data(), item.data() + item.size(), size);
-    if (error != std::errc() || end != item.data() + item.size() || size < 1 || size > kMaximum) {
+    if (parse_number(item, size) != std::errc() || size < 1 || size > kMaximum) {
       throw UsageError(concat("model '", spec.name, "' has ", key, " '", spec.text(key),
                               "'; use a list of whole numbers from 1 to ", kMaximum,
                               " such as [3;3;9;3]"));
@@ -155,12 +148,10 @@ std::unique_ptr<Model> build_convnext(const Spec& spec, const BuildOptions& opti
 SpecSchema resnet_schema(const ResNetSize& size) {
   // Any image goes through a convolutional net, so its size is the data's.
   std::vector<KeySchema> keys = input_keys(0);
-  keys.insert(keys.end(), {count("width", 64, "channels of the first stage"),
-                           {.key = "stem",
-                            .kind = ValueKind::word,
-                            .default_value = "imagenet",
-                            .help = "small: 3x3 of stride 1 and no max pool, for 32-pixel images",
-                            .words = {"imagenet", "small"}}});
+  keys.insert(keys.end(),
+              {count("width", 64, "channels of the first stage"),
+               word_key("stem", {"imagenet", "small"},
+                        "small: 3x3 of stride 1 and no max pool, for 32-pixel images")});
   const auto& depths = size.depths;
   return {std::string(size.name),
           concat(depths[0], "+", depths[1], "+", depths[2], "+", depths[3],

@@ -6,11 +6,8 @@ namespace sbp::experiments {
 namespace {
 
 std::vector<KeySchema> list_key() {
-  return {{.key = "list",
-           .kind = ValueKind::word,
-           .default_value = "cuda",
-           .help = "whose autocast list: cuda has layer norm and softmax in fp32, cpu does not",
-           .words = {"cuda", "cpu"}}};
+  return {word_key("list", {"cuda", "cpu"},
+                   "whose autocast list: cuda has layer norm and softmax in fp32, cpu does not")};
 }
 
 }  // namespace

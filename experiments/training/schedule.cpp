@@ -1,13 +1,12 @@
 #include "experiments/training/schedule.h"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cmath>
 #include <numbers>
 
 #include "experiments/runs/catalogue.h"
 #include "sbp/base/error.h"
+#include "sbp/base/number.h"
 
 namespace sbp::experiments {
 namespace {
@@ -21,18 +20,9 @@ KeySchema rate(std::string key, std::string help) {
           .maximum = 1e6};
 }
 
-// Without the digits that concat() would drop.
-std::string exact_text(double value) {
-  std::array<char, 32> text{};
-  const auto end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
-  return {text.data(), end};
-}
-
 double number_of(const std::string& text, const std::string& spec) {
   double number = 0.0;
-  const char* end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, number);
-  if (error != std::errc() || rest != end || !(number > 0.0) || number > 1e9) {
+  if (parse_number(text, number) != std::errc() || !(number > 0.0) || number > 1e9) {
     throw UsageError(concat("schedule '", spec, "': at has '", text,
                             "'; it must be epochs above 0, as in at=[30;60]"));
   }
@@ -102,11 +92,8 @@ const std::vector<SpecSchema>& schedule_schemas() {
       {"cosine",
        "half a cosine from the peak down",
        {rate("minimum", "learning rate after the last step"),
-        {.key = "begin",
-         .kind = ValueKind::word,
-         .default_value = "warmup",
-         .help = "warmup: at the end of warm-up; start: of training, the warm-up on top (timm)",
-         .words = {"warmup", "start"}}}},
+        word_key("begin", {"warmup", "start"},
+                 "warmup: at the end of warm-up; start: of training, the warm-up on top (timm)")}},
       {"step",
        "times a factor every so many epochs, or at given ones",
        {{.key = "every",

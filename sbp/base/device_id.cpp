@@ -1,8 +1,7 @@
 #include "sbp/base/device_id.h"
 
-#include <charconv>
-
 #include "sbp/base/error.h"
+#include "sbp/base/number.h"
 
 namespace sbp {
 
@@ -11,10 +10,8 @@ DeviceId parse_device(std::string_view text) {
   if (text == "meta") return {DeviceId::Kind::meta};
   if (text == "cuda") return {DeviceId::Kind::cuda};
   if (text.starts_with("cuda:")) {
-    const std::string_view digits = text.substr(5);
     int index = -1;
-    const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), index);
-    if (code == std::errc() && end == digits.data() + digits.size() && index >= 0) {
+    if (parse_number(text.substr(5), index) == std::errc() && index >= 0) {
       return {DeviceId::Kind::cuda, index};
     }
   }

@@ -1,12 +1,12 @@
 #include "sbp/base/spec.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <optional>
 #include <stdexcept>
 
 #include "sbp/base/error.h"
+#include "sbp/base/number.h"
 
 namespace sbp {
 namespace {
@@ -15,29 +15,12 @@ constexpr std::string_view kReserved = ",+:=\"";
 // Limits of this size or more in a schema mean "no limit".
 constexpr double kUnlimited = 1e300;
 
-enum class NumberState { good, malformed, out_of_reach };
-
-// The whole of `text` as a number, without regard to locale.
-template <typename Number>
-NumberState read_number(std::string_view text, Number& number) {
-  const char* const last = text.data() + text.size();
-  const auto [end, code] = std::from_chars(text.data(), last, number);
-  if (code == std::errc::invalid_argument || end != last) return NumberState::malformed;
-  return code == std::errc() ? NumberState::good : NumberState::out_of_reach;
-}
-
-std::string shortest(double number) {
-  char text[32];
-  const auto [end, code] = std::to_chars(text, text + sizeof text, number);
-  return code == std::errc() ? std::string(text, end) : concat(number);
-}
-
 // " in (0, 1]", " of at least 1", " of at most 8", or nothing where all numbers are good.
 std::string describe_limits(const KeySchema& schema) {
   const bool below = schema.minimum > -kUnlimited;
   const bool above = schema.maximum < kUnlimited;
-  const std::string least = shortest(schema.minimum);
-  const std::string most = shortest(schema.maximum);
+  const std::string least = exact_text(schema.minimum);
+  const std::string most = exact_text(schema.maximum);
   if (below && above) {
     return concat(" in ", schema.open_minimum ? "(" : "[", least, ", ", most,
                   schema.open_maximum ? ")" : "]");
@@ -213,8 +196,8 @@ class SpecParser {
   void check_integer(const std::string& value, const KeySchema& schema,
                      const std::string& subject) const {
     std::int64_t number = 0;
-    const NumberState state = read_number(value, number);
-    if (state == NumberState::good && within_limits(static_cast<double>(number), schema)) return;
+    const std::errc state = parse_number(value, number);
+    if (state == std::errc() && within_limits(static_cast<double>(number), schema)) return;
     const std::string wanted = concat(" must be a whole number", describe_limits(schema));
     throw UsageError(concat(subject, wanted, ", not '", value, "'", hint(value)));
   }
@@ -222,8 +205,8 @@ class SpecParser {
   void check_real(const std::string& value, const KeySchema& schema,
                   const std::string& subject) const {
     double number = 0.0;
-    const NumberState state = read_number(value, number);
-    if (state == NumberState::good && std::isfinite(number) && within_limits(number, schema)) {
+    const std::errc state = parse_number(value, number);
+    if (state == std::errc() && std::isfinite(number) && within_limits(number, schema)) {
       return;
     }
     const std::string wanted = concat(" must be a number", describe_limits(schema));
@@ -246,6 +229,14 @@ class SpecParser {
 
 }  // namespace
 
+KeySchema word_key(std::string key, std::vector<std::string> words, std::string help) {
+  return {.key = std::move(key),
+          .kind = ValueKind::word,
+          .default_value = words.front(),
+          .help = std::move(help),
+          .words = words};
+}
+
 const std::string& Spec::text(std::string_view key) const {
   for (const auto& [known, value] : values) {
     if (known == key) return value;
@@ -255,13 +246,13 @@ const std::string& Spec::text(std::string_view key) const {
 
 std::int64_t Spec::integer(std::string_view key) const {
   std::int64_t number = 0;
-  if (read_number(text(key), number) == NumberState::good) return number;
+  if (parse_number(text(key), number) == std::errc()) return number;
   throw std::out_of_range(concat("key '", key, "' of spec '", name, "' is not a whole number"));
 }
 
 double Spec::real(std::string_view key) const {
   double number = 0.0;
-  if (read_number(text(key), number) == NumberState::good) return number;
+  if (parse_number(text(key), number) == std::errc()) return number;
   throw std::out_of_range(concat("key '", key, "' of spec '", name, "' is not a number"));
 }
 
@@ -340,9 +331,8 @@ IntegerRange parse_range(std::string_view value) {
   const std::string_view first = value.substr(0, dash);
   const std::string_view last = dash == std::string_view::npos ? first : value.substr(dash + 1);
   IntegerRange range;
-  if (read_number(first, range.first) != NumberState::good ||
-      read_number(last, range.last) != NumberState::good || range.last < 0 ||
-      range.first > range.last) {
+  if (parse_number(first, range.first) != std::errc() ||
+      parse_number(last, range.last) != std::errc() || range.last < 0 || range.first > range.last) {
     throw UsageError(
         concat("'", value, "' is not a range; write 7, or 4-11 with the smaller number first"));
   }

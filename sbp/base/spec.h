@@ -34,6 +34,9 @@ struct KeySchema {
   bool open_maximum = false;
 };
 
+// A key that takes one of `words`, the first by default.
+KeySchema word_key(std::string key, std::vector<std::string> words, std::string help);
+
 // One registered name.
 struct SpecSchema {
   std::string name;
