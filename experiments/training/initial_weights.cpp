@@ -11,6 +11,7 @@
 
 #include "experiments/data/safetensors.h"
 #include "experiments/data/weight_names.h"
+#include "experiments/models/convnext.h"
 #include "experiments/training/checkpoint.h"
 #include "experiments/training/checkpoint_folder.h"
 #include "sbp/base/error.h"
@@ -51,7 +52,7 @@ at::Tensor fitted(const at::Tensor& stored, const PlacedTensor& placed, const at
   switch (placed.how) {
     case Placement::copy: return stored;
     case Placement::reshape: return stored.reshape(target.sizes());
-    case Placement::convolution: return linear_from_downsampling(stored);
+    case Placement::convolution: return downsample_weight_from_convolution(stored);
     case Placement::resize_positions: return resize_positions(stored, target.size(1));
   }
   return stored;
@@ -100,11 +101,6 @@ InitialWeights load_initial_weights(const std::string& path, const Model& model)
         concat(beginning, "not found, so left at their initial values: ", join(plan.missing)));
   }
   return result;
-}
-
-at::Tensor linear_from_downsampling(const at::Tensor& convolution) {
-  // Pixels count rows first: [out, in, row, column] -> [out, column, row, in].
-  return convolution.permute({0, 3, 2, 1}).reshape({convolution.size(0), -1});
 }
 
 at::Tensor resize_positions(const at::Tensor& positions, std::int64_t tokens) {

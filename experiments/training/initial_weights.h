@@ -20,10 +20,6 @@ struct InitialWeights {
 // as it was and told. Throws Error when nothing at all could be placed, or a value is not finite.
 InitialWeights load_initial_weights(const std::string& path, const Model& model);
 
-// [out, in, 2, 2] -> [out, 4 in]: as a linear over the four pixels (row, column) (0,0) (1,0) (0,1)
-// (1,1), concatenated in that order.
-at::Tensor linear_from_downsampling(const at::Tensor& convolution);
-
 // [1, 1 + h*h, width] -> [1, tokens, width]: the class token kept, the grid resized as timm does
 // (bicubic, with antialiasing).
 at::Tensor resize_positions(const at::Tensor& positions, std::int64_t tokens);

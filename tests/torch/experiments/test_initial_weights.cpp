@@ -9,6 +9,7 @@
 #include <map>
 
 #include "experiments/data/safetensors_writer.h"
+#include "experiments/models/convnext.h"
 #include "experiments/models/mlp.h"
 #include "experiments/models/vit.h"
 #include "experiments/training/initial_weights.h"
@@ -158,7 +159,7 @@ TEST_CASE("initial weights: a downsampling convolution becomes the linear that c
   };
   const at::Tensor gathered = at::cat({pixel(0, 0), pixel(1, 0), pixel(0, 1), pixel(1, 1)}, 1);
   const at::Tensor got =
-      at::linear(gathered.permute({0, 2, 3, 1}), linear_from_downsampling(weight))
+      at::linear(gathered.permute({0, 2, 3, 1}), downsample_weight_from_convolution(weight))
           .permute({0, 3, 1, 2});
   CHECK(got.allclose(expected, 1e-12, 1e-12));
 }
