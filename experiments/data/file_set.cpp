@@ -2,12 +2,11 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
+#include <unistd.h>  // pread
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <span>
 
@@ -15,6 +14,7 @@
 #include "experiments/data/files.h"
 #include "experiments/data/tar.h"
 #include "sbp/base/error.h"
+#include "sbp/base/whole_file.h"
 
 namespace sbp::experiments {
 namespace {
@@ -28,30 +28,27 @@ void check_size(std::uint64_t bytes, const std::string& name) {
   }
 }
 
-// A file's descriptor.
-class Descriptor {
+// A regular file, open for reading at any place.
+class ReadableFile {
  public:
-  explicit Descriptor(const std::string& path)
-      : path_(path), handle_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+  explicit ReadableFile(const std::string& path)
+      : path_(path), descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
     struct stat facts {};
-    if (handle_ < 0 || ::fstat(handle_, &facts) != 0) fail(std::strerror(errno));
+    if (descriptor_.number() < 0 || ::fstat(descriptor_.number(), &facts) != 0) {
+      fail(reason_of(errno));
+    }
     if (!S_ISREG(facts.st_mode)) fail("it is no regular file");
     size_ = static_cast<std::uint64_t>(facts.st_size);
   }
-  ~Descriptor() {
-    if (handle_ >= 0) ::close(handle_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
 
   std::uint64_t size() const { return size_; }
 
   void read_at(std::uint64_t offset, std::span<std::byte> bytes) const {
     while (!bytes.empty()) {
       const ssize_t count =
-          ::pread(handle_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+          ::pread(descriptor_.number(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
       if (count < 0 && errno == EINTR) continue;
-      if (count < 0) fail(std::strerror(errno));
+      if (count < 0) fail(reason_of(errno));
       if (count == 0) fail(concat("it ends before byte ", offset + bytes.size()));
       bytes = bytes.subspan(static_cast<std::size_t>(count));
       offset += static_cast<std::uint64_t>(count);
@@ -64,7 +61,7 @@ class Descriptor {
   }
 
   std::string path_;
-  int handle_;
+  Descriptor descriptor_;
   std::uint64_t size_ = 0;
 };
 
@@ -103,10 +100,10 @@ class Folder : public FileSet {
 
   void read(const StoredFile& file, std::vector<std::byte>& bytes) const override {
     const std::string name = describe(file);
-    const Descriptor descriptor(name);
-    check_size(descriptor.size(), name);
-    bytes.resize(static_cast<std::size_t>(descriptor.size()));
-    descriptor.read_at(0, bytes);
+    const ReadableFile whole(name);
+    check_size(whole.size(), name);
+    bytes.resize(static_cast<std::size_t>(whole.size()));
+    whole.read_at(0, bytes);
   }
 };
 
@@ -153,7 +150,7 @@ class Archive : public FileSet {
     }
   }
 
-  Descriptor file_;
+  ReadableFile file_;
   std::vector<std::byte> unpacked_;  // empty: the archive is read in place
 };
 

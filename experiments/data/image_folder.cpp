@@ -123,6 +123,13 @@ class LayoutReader {
   std::string test_;  // the name of the test set's folder, if there is one
 };
 
+std::shared_ptr<const FileSet> open_set(const std::string& path) {
+  if (path.empty()) {
+    throw UsageError("folder needs the folder or archive of images: folder:path=FOLDER_OR_TAR");
+  }
+  return open_file_set(path);
+}
+
 // Without a test set: the last fifth of each class.
 void split_off_test(Layout& layout, const std::string& path) {
   for (auto& [name, files] : layout.train) {
@@ -164,10 +171,7 @@ std::string warning(const std::vector<std::string>& reasons, const std::string& 
 }  // namespace
 
 DataSource open_image_folder(const ImageFolderOptions& options) {
-  if (options.path.empty()) {
-    throw UsageError("folder needs the folder or archive of images: folder:path=FOLDER_OR_TAR");
-  }
-  const std::shared_ptr<const FileSet> set = open_file_set(options.path);
+  const std::shared_ptr<const FileSet> set = open_set(options.path);
   Layout layout = LayoutReader(*set).read();
   const auto classes = static_cast<std::int64_t>(layout.train.size());
   if (options.classes != 0 && options.classes != classes) {
@@ -201,10 +205,7 @@ DataSource open_image_folder(const ImageFolderOptions& options) {
 }
 
 std::int64_t count_image_classes(const std::string& path) {
-  if (path.empty()) {
-    throw UsageError("folder needs the folder or archive of images: folder:path=FOLDER_OR_TAR");
-  }
-  return static_cast<std::int64_t>(LayoutReader(*open_file_set(path)).read().train.size());
+  return static_cast<std::int64_t>(LayoutReader(*open_set(path)).read().train.size());
 }
 
 }  // namespace sbp::experiments

@@ -33,20 +33,6 @@ bool exists(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0;
 }
 
-void make_folder(const std::string& path) {
-  struct stat status {};
-  if (::stat(path.c_str(), &status) == 0) {
-    if (S_ISDIR(status.st_mode)) return;
-    throw UsageError(concat("checkpoint folder '", path, "' is a file; name a folder"));
-  }
-  if (::mkdir(path.c_str(), 0777) == 0) return;
-  if (errno == ENOENT) {
-    throw UsageError(concat("cannot make checkpoint folder '", path, "': there is no folder '",
-                            folder_of(path), "'"));
-  }
-  throw Error(concat("cannot make checkpoint folder '", path, "': ", reason_of(errno)));
-}
-
 std::vector<std::string> names_in(const std::string& folder) {
   std::vector<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
@@ -70,7 +56,7 @@ bool is_tensor_file(const std::string& name) {
 CheckpointFolder::CheckpointFolder(std::string path, Start start, std::int64_t keep)
     : path_(std::move(path)), keep_(std::max<std::int64_t>(keep, 1)), folder_(-1) {
   while (path_.size() > 1 && path_.ends_with('/')) path_.pop_back();
-  make_folder(path_);
+  make_folder(path_, "checkpoint folder");
   lock();
   remove_leftovers();
   if (!exists(json_path(path_))) return;

@@ -1,11 +1,13 @@
 #include "sbp/base/whole_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "sbp/base/error.h"
@@ -83,6 +85,18 @@ std::string folder_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
   return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+void make_folder(const std::string& path, std::string_view what) {
+  if (::mkdir(path.c_str(), 0777) == 0) return;
+  const int error = errno;
+  if (std::filesystem::is_directory(path)) return;
+  const std::string attempt = concat("cannot make ", what, " '", path, "': ");
+  if (error == EEXIST) throw UsageError(attempt + "that is a file; name a folder");
+  if (error == ENOENT && !std::filesystem::is_directory(folder_of(path))) {
+    throw UsageError(concat(attempt, "there is no folder '", folder_of(path), "'"));
+  }
+  throw Error(attempt + reason_of(error));
 }
 
 std::string reason_of(int error_number) {

@@ -51,6 +51,10 @@ bool is_left_aside(std::string_view file_name, std::string_view purpose);
 // "." where `path` has no folder.
 std::string folder_of(const std::string& path);
 
+// Makes the folder `path` if it is absent; its parent must be there. `what` names it in errors
+// ("checkpoint folder"). Throws UsageError where it is a file or has no parent, Error otherwise.
+void make_folder(const std::string& path, std::string_view what);
+
 // What the system says of an error number.
 std::string reason_of(int error_number);
 
