@@ -103,10 +103,9 @@ class ProfileRun {
     if (!meta && options_.warmup > 1 && resident_was_reset && resident_before) {
       if (const auto peak = peak_resident_bytes()) report.resident_set = {*resident_before, *peak};
     }
-    advance("traced step");
-    TracedStep traced = traced_step(trainer, *model, *optimizer, run_.device, same, step_++, rate);
-    for (std::int64_t i = 0; traced.result.skipped && i < kMostExtra; ++i) {
-      ++total_;
+    TracedStep traced;
+    for (std::int64_t i = 0; i == 0 || (traced.result.skipped && i <= kMostExtra); ++i) {
+      if (i > 0) ++total_;
       advance("traced step");
       traced = traced_step(trainer, *model, *optimizer, run_.device, same, step_++, rate);
     }

@@ -249,7 +249,11 @@ class TrainRun {
     const std::string path = checkpoints_->tensor_path(checkpoint.step);
     const NamedTensors averages = averages_of(trainer_);
     read_weights(tensors, path, *model_, averages);
-    if (trainer_.loss_scaler()) restore(*trainer_.loss_scaler(), checkpoint.scalars);
+    if (trainer_.loss_scaler()) {
+      LossScale state;
+      restore(state, checkpoint.scalars);
+      trainer_.loss_scaler()->restore(state);
+    }
     read_optimizer(tensors, checkpoint.step - skipped_steps(), *optimizer_);
     if (checkpoint.step > 0) trainer_.resume_after(checkpoint.step);
     check_nothing_else(tensors, path, *model_, *optimizer_, averages);
@@ -291,7 +295,7 @@ class TrainRun {
     store(epoch, checkpoint.scalars);
     store(rows_, checkpoint.scalars);
     store(updates_, checkpoint.scalars);
-    if (trainer_.loss_scaler()) store(*trainer_.loss_scaler(), checkpoint.scalars);
+    if (trainer_.loss_scaler()) store(trainer_.loss_scaler()->state(), checkpoint.scalars);
     const FileFacts facts = write_tensors(checkpoints_->tensor_path(report_.steps), *model_,
                                           *optimizer_, averages_of(trainer_));
     checkpoint.tensors = {.name = checkpoints_->tensor_name(report_.steps),

@@ -35,6 +35,13 @@ void visit_updates(Tally& tally, Visit visit) {
   visit("updates.traced", tally.traced);
 }
 
+template <typename State, typename Visit>
+void visit_loss_scale(State& state, Visit visit) {
+  visit("loss_scaler.scale", state.scale);
+  visit("loss_scaler.good_steps", state.good_steps);
+  visit("loss_scaler.skipped_steps", state.skipped_steps);
+}
+
 // All are truths, counts below 2^53 or doubles, so that a double holds them exactly.
 auto storing(NamedNumbers& scalars) {
   return [&scalars](const std::string& name, const auto& value) {
@@ -79,6 +86,9 @@ void store(const KeptRowTally& tally, NamedNumbers& scalars) {
 void store(const UpdateTally& tally, NamedNumbers& scalars) {
   visit_updates(tally, storing(scalars));
 }
+void store(const LossScale& state, NamedNumbers& scalars) {
+  visit_loss_scale(state, storing(scalars));
+}
 void restore(EpochTally& tally, const NamedNumbers& scalars) {
   visit_epoch(tally, restoring(scalars));
 }
@@ -87,6 +97,9 @@ void restore(KeptRowTally& tally, const NamedNumbers& scalars) {
 }
 void restore(UpdateTally& tally, const NamedNumbers& scalars) {
   visit_updates(tally, restoring(scalars));
+}
+void restore(LossScale& state, const NamedNumbers& scalars) {
+  visit_loss_scale(state, restoring(scalars));
 }
 
 std::string epoch_line(const reports::EpochResult& result, std::int64_t peak_bytes) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "experiments/training/loss_scale.h"
 #include "reports/report.h"
 
 namespace sbp::experiments {
@@ -52,9 +53,11 @@ struct UpdateTally {
 void store(const EpochTally& tally, NamedNumbers& scalars);
 void store(const KeptRowTally& tally, NamedNumbers& scalars);
 void store(const UpdateTally& tally, NamedNumbers& scalars);
+void store(const LossScale& state, NamedNumbers& scalars);
 void restore(EpochTally& tally, const NamedNumbers& scalars);
 void restore(KeptRowTally& tally, const NamedNumbers& scalars);
 void restore(UpdateTally& tally, const NamedNumbers& scalars);
+void restore(LossScale& state, const NamedNumbers& scalars);
 
 // The line that a run prints when an epoch ends. `peak_bytes`: of the traced step, 0 without one.
 std::string epoch_line(const reports::EpochResult& result, std::int64_t peak_bytes);

@@ -8,7 +8,6 @@
 #include <c10/core/GradMode.h>
 
 namespace sbp::experiments {
-namespace {
 
 std::vector<at::Tensor> gradients_of(const std::vector<Parameter>& parameters) {
   std::vector<at::Tensor> gradients;
@@ -17,8 +16,6 @@ std::vector<at::Tensor> gradients_of(const std::vector<Parameter>& parameters) {
   }
   return gradients;
 }
-
-}  // namespace
 
 at::Tensor gradient_norm(const std::vector<Parameter>& parameters) {
   const c10::NoGradGuard no_grad;

@@ -10,6 +10,9 @@
 
 namespace sbp::experiments {
 
+// Those that there are.
+std::vector<at::Tensor> gradients_of(const std::vector<Parameter>& parameters);
+
 // The 2-norm of all gradients together, a scalar on their device; undefined when there is none.
 at::Tensor gradient_norm(const std::vector<Parameter>& parameters);
 

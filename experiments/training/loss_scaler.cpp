@@ -6,6 +6,7 @@
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
+#include "experiments/training/gradients.h"
 #include "sbp/base/error.h"
 
 namespace sbp::experiments {
@@ -17,10 +18,6 @@ constexpr std::int64_t kGrowthInterval = 2000;  // good steps
 constexpr double kLargest = 0x1p+120;           // of the scale: fp32 still holds it
 constexpr double kSmallest = 0x1p-16;
 
-constexpr const char* kScaleName = "loss_scaler.scale";
-constexpr const char* kGoodStepsName = "loss_scaler.good_steps";
-constexpr const char* kSkippedStepsName = "loss_scaler.skipped_steps";
-
 }  // namespace
 
 at::Tensor LossScaler::root_gradient(const at::Tensor& loss) const {
@@ -30,10 +27,7 @@ at::Tensor LossScaler::root_gradient(const at::Tensor& loss) const {
 
 bool LossScaler::unscale(const std::vector<Parameter>& parameters) {
   const c10::NoGradGuard no_grad;
-  std::vector<at::Tensor> gradients;
-  for (const Parameter& parameter : parameters) {
-    if (parameter.value.grad().defined()) gradients.push_back(parameter.value.grad());
-  }
+  const std::vector<at::Tensor> gradients = gradients_of(parameters);
   if (gradients.empty() || gradients.front().is_meta()) return true;
   const auto options = at::dtype(at::kFloat).device(gradients.front().device());
   at::Tensor overflowed = at::zeros({1}, options);
@@ -58,25 +52,6 @@ void LossScaler::adapt(bool finite) {
   if (++state_.good_steps < kGrowthInterval) return;
   state_.good_steps = 0;
   if (state_.scale < kLargest) state_.scale *= kGrowth;
-}
-
-void store(const LossScaler& scaler, std::map<std::string, double>& scalars) {
-  scalars[kScaleName] = scaler.state().scale;
-  scalars[kGoodStepsName] = static_cast<double>(scaler.state().good_steps);
-  scalars[kSkippedStepsName] = static_cast<double>(scaler.state().skipped_steps);
-}
-
-void restore(LossScaler& scaler, const std::map<std::string, double>& scalars) {
-  const auto number = [&](const char* name, double otherwise) {
-    const auto found = scalars.find(name);
-    return found == scalars.end() ? otherwise : found->second;
-  };
-  const LossScaler::State& now = scaler.state();
-  scaler.restore({.scale = number(kScaleName, now.scale),
-                  .good_steps = static_cast<std::int64_t>(
-                      number(kGoodStepsName, static_cast<double>(now.good_steps))),
-                  .skipped_steps = static_cast<std::int64_t>(
-                      number(kSkippedStepsName, static_cast<double>(now.skipped_steps)))});
 }
 
 }  // namespace sbp::experiments

@@ -4,26 +4,15 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <cstdint>
-#include <map>
-#include <string>
 #include <vector>
 
 #include "experiments/models/model.h"
+#include "experiments/training/loss_scale.h"
 
 namespace sbp::experiments {
 
 class LossScaler {
  public:
-  // All that a resumed run needs.
-  struct State {
-    double scale = 65536.0;       // a power of two, so that it costs no bit of a gradient
-    std::int64_t good_steps = 0;  // since the scale last changed
-    std::int64_t skipped_steps = 0;
-
-    bool operator==(const State&) const = default;
-  };
-
   // What backward starts from instead of 1: the scale.
   at::Tensor root_gradient(const at::Tensor& loss) const;
 
@@ -33,17 +22,13 @@ class LossScaler {
   // become uselessly small, which no training recovers from.
   bool unscale(const std::vector<Parameter>& parameters);
 
-  const State& state() const { return state_; }
-  void restore(const State& state) { state_ = state; }
+  const LossScale& state() const { return state_; }
+  void restore(const LossScale& state) { state_ = state; }
 
  private:
   void adapt(bool finite);
 
-  State state_;
+  LossScale state_;
 };
-
-// Into the scalars of a checkpoint and back; what is missing there stays as it is.
-void store(const LossScaler& scaler, std::map<std::string, double>& scalars);
-void restore(LossScaler& scaler, const std::map<std::string, double>& scalars);
 
 }  // namespace sbp::experiments

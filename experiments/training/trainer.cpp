@@ -242,7 +242,7 @@ reports::Evaluation Trainer::evaluate(Loader& loader, const std::function<bool()
 
 std::string overflow_warning(const Trainer& trainer) {
   if (!trainer.loss_scaler() || trainer.loss_scaler()->state().skipped_steps == 0) return {};
-  const LossScaler::State& state = trainer.loss_scaler()->state();
+  const LossScale& state = trainer.loss_scaler()->state();
   return concat("fp16 gradients overflowed: ", state.skipped_steps,
                 state.skipped_steps == 1 ? " step" : " steps",
                 " made no update; the loss scale ended at ", state.scale);

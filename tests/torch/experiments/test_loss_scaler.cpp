@@ -39,7 +39,7 @@ TEST_CASE("gradients are divided by the scale, exactly") {
   CHECK(parameters[0].value.grad().equal(at::full({3}, 1.0)));
   CHECK(parameters[1].value.grad().equal(at::full({3}, -3.0)));
   CHECK(parameters[2].value.grad().equal(at::full({3}, 0.1F / 65536.0F)));
-  CHECK((scaler.state() == LossScaler::State{.scale = 65536.0, .good_steps = 1}));
+  CHECK((scaler.state() == LossScale{.scale = 65536.0, .good_steps = 1}));
 }
 
 TEST_CASE("one bad gradient halves the scale, 2000 good steps double it") {
@@ -48,13 +48,12 @@ TEST_CASE("one bad gradient halves the scale, 2000 good steps double it") {
     LossScaler scaler;
     scaler.restore({.scale = 1024.0, .good_steps = 1998});
     CHECK_FALSE(scaler.unscale(with_gradients({1.0, bad})));
-    CHECK(
-        (scaler.state() == LossScaler::State{.scale = 512.0, .good_steps = 0, .skipped_steps = 1}));
+    CHECK((scaler.state() == LossScale{.scale = 512.0, .good_steps = 0, .skipped_steps = 1}));
     scaler.restore({.scale = 1024.0, .good_steps = 1998});
     CHECK(scaler.unscale(with_gradients({1.0})));
     CHECK(scaler.state().scale == 1024.0);
     CHECK(scaler.unscale(with_gradients({1.0})));
-    CHECK((scaler.state() == LossScaler::State{.scale = 2048.0, .good_steps = 0}));
+    CHECK((scaler.state() == LossScale{.scale = 2048.0, .good_steps = 0}));
   }
 }
 
@@ -73,7 +72,7 @@ TEST_CASE("nothing is looked at on Meta") {
   Parameter parameter{"w", at::empty({3}, meta).requires_grad_(true)};
   parameter.value.mutable_grad() = at::empty({3}, meta);
   CHECK(scaler.unscale({parameter}));
-  CHECK((scaler.state() == LossScaler::State{}));
+  CHECK((scaler.state() == LossScale{}));
 }
 
 TEST_CASE("a step that overflows changes no weight and no state, and is counted") {
