@@ -15,9 +15,8 @@ Strategy full_strategy();
 // rows only, while shortcuts, keys and values carry it for all; so does the linear of a
 // downsampling whose next block is chosen. In convolutional nets with batch norm, which the papers
 // do not have, the norms of the chosen blocks' branches carry gradient for kept pixels only
-// (sbp/batch_norm.h). The mask is drawn at the coarsest grid that drops, and
-// each of its cells is a block of cells on finer ones. Throws UsageError where a grid is not a
-// multiple of the coarsest.
+// (sbp/batch_norm.h). The mask is drawn at the coarsest grid that drops, and each of its cells is a
+// block of cells on finer ones. Throws UsageError where a grid is not a multiple of the coarsest.
 //
 // keep=1 claims nothing: it is the full backward, bit for bit.
 Strategy sbp_strategy();

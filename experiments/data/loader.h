@@ -26,11 +26,11 @@ struct LoaderOptions {
   bool drop_last = true;          // leave out an incomplete last batch
   bool flip = false;              // random horizontal flip, keyed by (seed, epoch, sample)
   std::int64_t crop_padding = 0;  // random crop after padding by so many black pixels, keyed alike
-  std::optional<std::int64_t> limit =
-      {};                          // only so many samples: evenly spread, the first with shuffling
-  std::int64_t prefetch = 4;       // batches prepared ahead; 0: on the caller's thread
-  std::int64_t workers = 1;        // threads that share the samples of a batch
-  std::vector<Spec> augment = {};  // of augmentation_schemas(); joined by flip and padding
+  // Only so many samples: evenly spread over the set, or with shuffling its first.
+  std::optional<std::int64_t> limit = {};
+  std::int64_t prefetch = 4;              // batches prepared ahead; 0: on the caller's thread
+  std::int64_t workers = 1;               // threads that share the samples of a batch
+  std::vector<Spec> augment = {};         // of augmentation_schemas(); joined by flip and padding
   std::optional<double> crop_ratio = {};  // of images resized whole; default: the data's own
 };
 

@@ -193,7 +193,7 @@ class Convnext : public Model {
       const c10::NoGradGuard no_grad;
       if (!on_meta_) block.gamma.fill_(options_.layer_scale);
     }
-    if (block_count_ > 1) block.drop_path = options_.drop_path * next_block_ / (block_count_ - 1);
+    block.drop_path = block_drop_path(options_.drop_path, next_block_, block_count_);
     ++next_block_;
     stage.blocks.push_back(std::move(block));
   }

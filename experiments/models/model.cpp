@@ -72,4 +72,8 @@ at::Tensor ParameterMaker::add_embedding(const std::string& name, LayerId layer,
   return value;
 }
 
+double block_drop_path(double last, int index, int count) {
+  return count > 1 ? last * index / static_cast<double>(count - 1) : 0.0;
+}
+
 }  // namespace sbp::experiments

@@ -81,6 +81,10 @@ constexpr Initial uniform(double bound) {
   return {Initial::Kind::uniform, bound / kSquareRootOf3};
 }
 
+// The rate of block `index` of `count`: 0 in the first, `last` in the last, linear between; 0 of a
+// single one (Huang et al., "Deep Networks with Stochastic Depth", 2016, section 3).
+double block_drop_path(double last, int index, int count);
+
 // Makes a model's parameters one by one and lists them.
 class ParameterMaker {
  public:

@@ -110,9 +110,7 @@ class Vit : public Model {
     block.fc1 = make_linear(name + ".mlp.fc1", index, dim, hidden);
     block.act = sites_.add(name + ".mlp.act", SiteKind::nonlinearity, index, grid_);
     block.fc2 = make_linear(name + ".mlp.fc2", index, hidden, dim);
-    if (options_.depth > 1) {
-      block.drop_path = options_.drop_path * index / static_cast<double>(options_.depth - 1);
-    }
+    block.drop_path = block_drop_path(options_.drop_path, index, static_cast<int>(options_.depth));
     blocks_.push_back(std::move(block));
   }
 

@@ -45,7 +45,6 @@ std::string join(std::span<const std::string> words, std::string_view separator 
 
 // The one candidate that begins with `word`, else the one with the smallest edit distance to it;
 // empty when none is near enough to be what was meant (more than half of the letters differ).
-
 std::string nearest(std::string_view word, std::span<const std::string> candidates);
 
 // "unknown WHAT 'WORD'; did you mean 'NEAREST'? Known: a, b, c", or without a guess

@@ -67,4 +67,11 @@ double relative_error(const at::Tensor& got, const at::Tensor& expected) {
   return difference / scale;
 }
 
+KeptCells cells_of(const TensorMap& tensors, const std::string& name) {
+  const auto found = tensors.find(name);
+  if (found == tensors.end()) return {};
+  const auto* data = found->second.data_ptr<std::int64_t>();
+  return {data, data + found->second.numel()};
+}
+
 }  // namespace sbp::tests

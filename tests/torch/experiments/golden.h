@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "sbp/mask.h"
+
 namespace sbp::tests {
 
 using TensorMap = std::map<std::string, at::Tensor>;
@@ -34,5 +36,34 @@ std::vector<GoldenCase> golden_cases();
 // Largest |difference| over the largest |expected|; all-zero expectations must be met exactly
 // (infinity otherwise).
 double relative_error(const at::Tensor& got, const at::Tensor& expected);
+
+// The whole numbers of a tensor; none where the case has no such tensor.
+KeptCells cells_of(const TensorMap& tensors, const std::string& name);
+
+// Always the mask that a case was made with.
+class ScriptedMasks : public MaskSource {
+ public:
+  explicit ScriptedMasks(KeptCells cells) : cells_(std::move(cells)) {}
+  KeptCells draw(const MaskRequest& request) override {
+    geometry = request.geometry;
+    return cells_;
+  }
+  RowGeometry geometry;  // that it was last asked for
+
+ private:
+  KeptCells cells_;
+};
+
+// The largest of relative errors, and of what.
+struct WorstError {
+  double worst = 0.0;
+  std::string where;
+  void add(double error, const std::string& name) {
+    if (!(error <= worst)) {
+      worst = error;
+      where = name;
+    }
+  }
+};
 
 }  // namespace sbp::tests

@@ -17,29 +17,11 @@
 namespace sbp::experiments {
 namespace {
 
+using tests::cells_of;
 using tests::GoldenCase;
+using tests::ScriptedMasks;
 using tests::TensorMap;
-
-// Always the base mask that the case was made with; its grid must be the one the case has.
-class ScriptedMasks : public MaskSource {
- public:
-  explicit ScriptedMasks(KeptCells cells) : cells_(std::move(cells)) {}
-  KeptCells draw(const MaskRequest& request) override {
-    geometry = request.geometry;
-    return cells_;
-  }
-  RowGeometry geometry;
-
- private:
-  KeptCells cells_;
-};
-
-KeptCells cells_of(const TensorMap& tensors, const std::string& name) {
-  const auto found = tensors.find(name);
-  if (found == tensors.end()) return {};
-  const auto* data = found->second.data_ptr<std::int64_t>();
-  return {data, data + found->second.numel()};
-}
+using tests::WorstError;
 
 std::string strategy_of(const nlohmann::json& options) {
   if (options.at("strategy") == "none") return "full";
@@ -84,17 +66,6 @@ at::Tensor as_ours(const at::Tensor& tensor, const Parameter& parameter) {
   return is_convolution ? downsample_weight_from_convolution(tensor) : tensor;
 }
 
-struct Errors {
-  double worst = 0.0;
-  std::string where;
-  void add(double error, const std::string& name) {
-    if (!(error <= worst)) {
-      worst = error;
-      where = name;
-    }
-  }
-};
-
 ConvnextOptions options_of(const nlohmann::json& options) {
   ConvnextOptions model;
   model.image = options.at("image_size")[0];
@@ -104,7 +75,7 @@ ConvnextOptions options_of(const nlohmann::json& options) {
   return model;
 }
 
-Errors run_case(const GoldenCase& golden) {
+WorstError run_case(const GoldenCase& golden) {
   const TensorMap tensors = golden.tensors();
   const at::ScalarType dtype = golden.is_fp64() ? at::kDouble : at::kFloat;
   const bool is_plain = golden.options().at("strategy") == "none";
@@ -131,7 +102,7 @@ Errors run_case(const GoldenCase& golden) {
   const at::Tensor loss = at::cross_entropy_loss(output, tensors.at("target"));
   torch::autograd::backward({loss});
 
-  Errors errors;
+  WorstError errors;
   errors.add(tests::relative_error(output, tensors.at("output")), "output");
   errors.add(tests::relative_error(loss, tensors.at("loss")), "loss");
   errors.add(tests::relative_error(input.grad(), tensors.at("grad/input")), "grad/input");
@@ -150,11 +121,11 @@ Errors run_case(const GoldenCase& golden) {
 }
 
 TEST_CASE("golden ConvNeXt cases" * doctest::test_suite("vectors")) {
-  Errors worst;
+  WorstError worst;
   for (const GoldenCase& golden : tests::golden_cases()) {
     if (golden.kind() != "convnext") continue;  // counted by the test of its own kind
     tests::VectorCase one(golden.file());
-    const Errors errors = run_case(golden);
+    const WorstError errors = run_case(golden);
     CAPTURE(golden.file());
     CAPTURE(errors.where);
     CHECK(errors.worst <= golden.tolerance());

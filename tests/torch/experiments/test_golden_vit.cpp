@@ -18,25 +18,11 @@
 namespace sbp::experiments {
 namespace {
 
+using tests::cells_of;
 using tests::GoldenCase;
+using tests::ScriptedMasks;
 using tests::TensorMap;
-
-// Always the mask that the case was made with.
-class ScriptedMasks : public MaskSource {
- public:
-  explicit ScriptedMasks(KeptCells cells) : cells_(std::move(cells)) {}
-  KeptCells draw(const MaskRequest&) override { return cells_; }
-
- private:
-  KeptCells cells_;
-};
-
-KeptCells cells_of(const TensorMap& tensors) {
-  const auto found = tensors.find("keep_patch_index");
-  if (found == tensors.end()) return {};
-  const auto* data = found->second.data_ptr<std::int64_t>();
-  return {data, data + found->second.numel()};
-}
+using tests::WorstError;
 
 // Why a case cannot be run; empty when it can.
 std::string reason_to_skip(const GoldenCase& golden) {
@@ -73,18 +59,7 @@ std::string vector_name(std::string name) {
   return name.starts_with("norm.") ? "ln_final" + name.substr(4) : name;
 }
 
-struct Errors {
-  double worst = 0.0;
-  std::string where;
-  void add(double error, const std::string& name) {
-    if (!(error <= worst)) {
-      worst = error;
-      where = name;
-    }
-  }
-};
-
-Errors run_case(const GoldenCase& golden, bool fused, const Precision& precision = {}) {
+WorstError run_case(const GoldenCase& golden, bool fused, const Precision& precision = {}) {
   const TensorMap tensors = golden.tensors();
   const auto& o = golden.options();
   const at::ScalarType dtype = golden.is_fp64() ? at::kDouble : at::kFloat;
@@ -101,7 +76,7 @@ Errors run_case(const GoldenCase& golden, bool fused, const Precision& precision
     parameter.value.detach().copy_(tensors.at("param/" + vector_name(parameter.name)));
   }
   const Plan plan = resolve(strategy_of(o), model->sites(), strategies());
-  ScriptedMasks masks(cells_of(tensors));
+  ScriptedMasks masks(cells_of(tensors, "keep_patch_index"));
   Execution run(model->sites(), plan, masks, {.precision = precision});
   run.begin_step(0, true, at::kCPU);
   const at::Tensor input = tensors.at("input").to(dtype).clone().requires_grad_(true);
@@ -110,7 +85,7 @@ Errors run_case(const GoldenCase& golden, bool fused, const Precision& precision
       at::cross_entropy_loss(precision.loss_input(output), tensors.at("target"));
   torch::autograd::backward({loss});
 
-  Errors errors;
+  WorstError errors;
   errors.add(tests::relative_error(output, tensors.at("output")), "output");
   errors.add(tests::relative_error(loss, tensors.at("loss")), "loss");
   errors.add(tests::relative_error(input.grad(), tensors.at("grad/input")), "grad/input");
@@ -122,7 +97,7 @@ Errors run_case(const GoldenCase& golden, bool fused, const Precision& precision
 }
 
 TEST_CASE("golden ViT cases" * doctest::test_suite("vectors")) {
-  Errors worst;
+  WorstError worst;
   for (const GoldenCase& golden : tests::golden_cases()) {
     if (golden.kind() == "convnext") continue;  // has a test of its own
     tests::VectorCase one(golden.file());
@@ -131,7 +106,7 @@ TEST_CASE("golden ViT cases" * doctest::test_suite("vectors")) {
       continue;
     }
     for (const bool fused : {false, true}) {
-      const Errors errors = run_case(golden, fused);
+      const WorstError errors = run_case(golden, fused);
       CAPTURE(golden.file());
       CAPTURE(fused);
       CAPTURE(errors.where);
@@ -151,7 +126,7 @@ TEST_CASE("golden ViT cases in 16 bit, as near as its digits allow") {
     for (const bool fused : {false, true}) {
       for (const auto& [low, tolerance] :
            {std::pair{at::kBFloat16, 0.08}, std::pair{at::kHalf, 0.01}}) {
-        const Errors errors = run_case(golden, fused, {.low = low});
+        const WorstError errors = run_case(golden, fused, {.low = low});
         CAPTURE(golden.file());
         CAPTURE(fused);
         CAPTURE(c10::toString(low));
