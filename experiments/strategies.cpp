@@ -1,12 +1,13 @@
 #include "experiments/strategies.h"
 
 #include "experiments/runs/catalogue.h"
+#include "sbp/recompute_strategy.h"
 #include "sbp/sbp_strategy.h"
 
 namespace sbp::experiments {
 
 std::span<const Strategy> strategies() {
-  static const std::vector<Strategy> all = {full_strategy(), sbp_strategy()};
+  static const std::vector<Strategy> all = {full_strategy(), sbp_strategy(), recompute_strategy()};
   return all;
 }
 

@@ -3,14 +3,14 @@
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_backward.h>
 #include <ATen/ops/bmm.h>
-#include <ATen/ops/index_select.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
-#include <torch/csrc/autograd/saved_variable.h>
 
 #include "sbp/saved.h"
+#include "sbp/saved_rows.h"
 
 namespace sbp {
 namespace {
@@ -46,10 +46,9 @@ AttentionRows eager_kept_queries(const AttentionInputs& in, const StepRows& rows
   {
     // Dropped rows first: their transient map is gone before kept rows save theirs.
     const c10::NoGradGuard no_grad;
-    result.dropped =
-        eager_core(at::index_select(in.query, 1, rows.dropped), k, v, in.scale, precision);
+    result.dropped = eager_core(select_rows(in.query, rows.dropped), k, v, in.scale, precision);
   }
-  result.kept = eager_core(take_rows(in.query, rows.kept), k, v, in.scale, precision);
+  result.kept = eager_core(take_rows(in.query, rows), k, v, in.scale, precision);
   return result;
 }
 
@@ -65,17 +64,19 @@ struct FlashKeptBackward : autograd::Node {
         gradient.transpose(1, 2), q.transpose(1, 2), key.unpack().transpose(1, 2),
         value.unpack().transpose(1, 2), output.unpack().transpose(1, 2),
         row_sums.unpack().transpose(1, 2), 0.0, false, {}, scale);
-    at::Tensor dq_all = at::zeros({q.size(0), rows, q.size(2), q.size(3)}, q.options());
-    dq_all.index_copy_(1, kept.unpack(), dq.transpose(1, 2));
+    const at::Tensor dq_all =
+        at::zeros({q.size(0), split.rows(), q.size(2), q.size(3)}, q.options());
+    write_rows(dq_all, split.unpack().kept, dq.transpose(1, 2));
     return {dq_all, dk.transpose(1, 2), dv.transpose(1, 2)};
   }
   void release_variables() override {
-    for (auto* saved : {&query, &key, &value, &output, &row_sums, &kept}) saved->reset_data();
+    for (auto* saved : {&query, &key, &value, &output, &row_sums}) saved->reset_data();
+    split.release();
   }
   std::string name() const override { return "FlashKeptBackward"; }
 
-  autograd::SavedVariable query, key, value, output, row_sums, kept;
-  std::int64_t rows = 0;
+  autograd::SavedVariable query, key, value, output, row_sums;
+  SavedRows split;
   double scale = 1.0;
 };
 
@@ -87,19 +88,18 @@ AttentionRows fused_kept_queries(const AttentionInputs& in, const StepRows& rows
       in.scale);
   out = out.transpose(1, 2);    // [batch, rows, heads, d]
   sums = sums.transpose(1, 2);  // [batch, rows, heads]
-  const at::Tensor kept = at::index_select(out, 1, rows.kept);
-  AttentionRows result{kept.flatten(2), at::index_select(out, 1, rows.dropped).flatten(2)};
+  const at::Tensor kept = select_rows(out, rows.kept);
+  AttentionRows result{kept.flatten(2), select_rows(out, rows.dropped).flatten(2)};
   if (!recording) return result;
   auto node = c10::make_intrusive<FlashKeptBackward>(
       autograd::collect_next_edges(in.query, in.key, in.value));
-  node->query = save_for_backward(at::index_select(in.query, 1, rows.kept), SaveLabel::value);
+  node->query = save_for_backward(select_rows(in.query, rows.kept), SaveLabel::value);
   // Copies: views would keep the packed projection, queries of dropped rows included.
   node->key = save_for_backward(in.key.clone(at::MemoryFormat::Contiguous), SaveLabel::value);
   node->value = save_for_backward(in.value.clone(at::MemoryFormat::Contiguous), SaveLabel::value);
   node->output = save_for_backward(kept, SaveLabel::value);
-  node->row_sums = save_for_backward(at::index_select(sums, 1, rows.kept), SaveLabel::value);
-  node->kept = save_for_backward(rows.kept, SaveLabel::index);
-  node->rows = in.query.size(1);
+  node->row_sums = save_for_backward(select_rows(sums, rows.kept), SaveLabel::value);
+  node->split.keep(rows);
   node->scale = in.scale;
   autograd::set_history(result.kept, node);
   return result;
@@ -128,6 +128,48 @@ AttentionRows attend_kept_queries(const AttentionInputs& inputs, const StepRows&
                                   const Precision& precision) {
   const AttentionInputs in = operands(inputs, precision);
   return in.fused ? fused_kept_queries(in, rows) : eager_kept_queries(in, rows, precision);
+}
+
+AttentionRows attend_split(const AttentionInputs& kept, const AttentionInputs& dropped,
+                           bool sees_dropped, const Precision& precision) {
+  // Dropped keys after kept ones: a sum over keys has no order.
+  AttentionInputs whole = kept;
+  whole.key = at::cat({kept.key, dropped.key}, 1);
+  whole.value = at::cat({kept.value, dropped.value}, 1);
+  AttentionRows result;
+  {
+    const c10::NoGradGuard no_grad;
+    AttentionInputs in = dropped;
+    in.key = whole.key;
+    in.value = whole.value;
+    result.dropped = attend(in, precision);
+  }
+  // A copy: the view would keep the packed projection of kept rows beside the whole k and v.
+  if (sees_dropped && whole.fused) whole.query = whole.query.clone(at::MemoryFormat::Contiguous);
+  result.kept = attend(sees_dropped ? whole : kept, precision);
+  return result;
+}
+
+at::Tensor attend_kept_heads(const AttentionInputs& inputs, const StepRows& heads,
+                             const Precision& precision) {
+  // Heads take the place of rows: [batch, heads, rows, head_dim].
+  const auto some_heads = [&](const auto& pick) {
+    AttentionInputs in = inputs;
+    for (auto* part : {&in.query, &in.key, &in.value}) {
+      *part = pick(part->transpose(1, 2)).transpose(1, 2);
+    }
+    // The flash kernel takes no empty batch of heads.
+    in.fused = in.fused && in.query.size(2) > 0;
+    const at::Tensor out = attend(in, precision);
+    return out.unflatten(2, {in.query.size(2), inputs.query.size(3)}).transpose(1, 2);
+  };
+  at::Tensor dropped;
+  {
+    const c10::NoGradGuard no_grad;
+    dropped = some_heads([&](const at::Tensor& x) { return select_rows(x, heads.dropped); });
+  }
+  const at::Tensor kept = some_heads([&](const at::Tensor& x) { return take_rows(x, heads); });
+  return put_rows(kept, dropped, heads).transpose(1, 2).flatten(2);
 }
 
 }  // namespace sbp

@@ -36,4 +36,15 @@ struct AttentionRows {
 AttentionRows attend_kept_queries(const AttentionInputs& inputs, const StepRows& rows,
                                   const Precision& precision);
 
+// Of rows that are split already. Dropped rows attend to all and carry no gradient. Kept ones
+// attend to kept ones only (In-depth SBP 2022, option qkv), or to all where `sees_dropped`: then
+// their value is that of `attend`, keys and values of dropped rows without gradient (2 units).
+AttentionRows attend_split(const AttentionInputs& kept, const AttentionInputs& dropped,
+                           bool sees_dropped, const Precision& precision);
+
+// The value of `attend`; `heads` splits the heads, and only kept ones carry gradient (In-depth
+// SBP 2022, option head). Saves what `attend` does for kept heads, and its result.
+at::Tensor attend_kept_heads(const AttentionInputs& inputs, const StepRows& heads,
+                             const Precision& precision);
+
 }  // namespace sbp

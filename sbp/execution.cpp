@@ -36,6 +36,13 @@ at::Tensor keep_mask(std::int64_t count, double keep, at::Device device, RandomS
   return mask;
 }
 
+// What `compute` gives, without history.
+template <typename Function>
+auto without_recording(Function compute) {
+  const c10::NoGradGuard no_grad;
+  return compute();
+}
+
 void check_full_batch(const Site& site, const at::Tensor& x) {
   const RowGeometry& whole = site.geometry;
   if (x.dim() != 4 ||
@@ -74,43 +81,81 @@ Execution::Execution(const SiteTable& sites, const Plan& plan, MaskSource& masks
   }
 }
 
-void Execution::begin_step(std::uint32_t step, bool training, at::Device device,
-                           std::uint64_t seed) {
+void Execution::begin_step(const StepOptions& options) {
   end_step();
-  training_ = training;
-  step_ = step;
-  seed_ = seed;
+  step_ = options;
   statistics_moved_.clear();
   for (std::size_t i = 0; i < group_rows_.size(); ++i) {
     const MaskGroup& group = plan_.groups[i];
     for (auto& [factor, rows] : group_rows_[i]) rows.reset();
     kept_rows_[i] = group.geometry.rows();
-    if (!training && !plan_.masks_in_evaluation) continue;
-    const KeptCells cells = masks_.draw({.kind = group.kind,
-                                         .keep_ratio = group.keep_ratio,
-                                         .geometry = group.geometry,
-                                         .group = static_cast<std::int32_t>(i),
-                                         .step = step});
-    kept_rows_[i] = group.geometry.leading + std::ssize(cells);
-    if (kept_rows_[i] == group.geometry.rows()) continue;
-    for (auto& [factor, rows] : group_rows_[i]) {
-      const RowSplit split =
-          split_rows(replicate(cells, group.geometry, factor), refined(group.geometry, factor));
-      rows = {index_tensor(split.kept, device), index_tensor(split.dropped, device)};
+    if (!options.training && !plan_.masks_in_evaluation) continue;
+    const std::vector<KeptCells> cells = draw_cells(i);
+    kept_rows_[i] = group.geometry.leading + std::ssize(cells[0]);
+    // A weight counts where all rows are kept, too.
+    if (kept_rows_[i] == group.geometry.rows() && group.weight == 1.0) continue;
+    for (auto& [factor, rows] : group_rows_[i]) rows = split_of(group, factor, cells);
+  }
+}
+
+// One mask, or one a sample.
+std::vector<KeptCells> Execution::draw_cells(std::size_t group) const {
+  const MaskGroup& mask = plan_.groups[group];
+  if (mask.per_sample && step_.batch < 1) {
+    throw Error("masks for each sample are asked for in a step that does not say its batch");
+  }
+  std::vector<KeptCells> cells;
+  for (std::int64_t sample = 0; sample < (mask.per_sample ? step_.batch : 1); ++sample) {
+    MaskRequest request = mask_request(plan_, static_cast<std::int32_t>(group));
+    request.step = step_.step;
+    request.sample = sample;
+    cells.push_back(masks_.draw(request));
+    if (cells.back().size() != cells.front().size()) {
+      throw Error(concat("mask '", mask.name, "' keeps ", cells.front().size(),
+                         " cells of sample 0 ", "and ", cells.back().size(), " of sample ", sample,
+                         "; masks of samples need one count"));
     }
   }
+  return cells;
+}
+
+StepRows Execution::split_of(const MaskGroup& group, std::int64_t factor,
+                             const std::vector<KeptCells>& cells) const {
+  const RowGeometry fine = refined(group.geometry, factor);
+  RowSplit all;
+  for (std::size_t sample = 0; sample < cells.size(); ++sample) {
+    const RowSplit split = split_rows(replicate(cells[sample], group.geometry, factor), fine);
+    const std::int64_t first = static_cast<std::int64_t>(sample) * fine.rows();
+    for (const std::int64_t row : split.kept) all.kept.push_back(first + row);
+    for (const std::int64_t row : split.dropped) all.dropped.push_back(first + row);
+  }
+  StepRows rows{.kept = index_tensor(all.kept, step_.device),
+                .dropped = index_tensor(all.dropped, step_.device),
+                .weight = group.weight,
+                .leading = group.geometry.leading};
+  if (group.per_sample) {
+    for (auto* index : {&rows.kept, &rows.dropped}) *index = index->view({step_.batch, -1});
+  }
+  return rows;
 }
 
 std::vector<std::int64_t> Execution::kept_rows() const {
   return kept_rows_;
 }
 
-const StepRows* Execution::dropping(SiteId site) const {
+const StepRows* Execution::split(SiteId site) const {
   const auto& selection = plan_[site].select;
-  if (!selection || !c10::GradMode::is_enabled()) return nullptr;
+  if (!selection) return nullptr;
   const auto& rows =
       group_rows_.at(static_cast<std::size_t>(selection->group)).at(selection->factor);
   return rows ? &*rows : nullptr;
+}
+
+const StepRows* Execution::dropping(SiteId site) const {
+  const auto& selection = plan_[site].select;
+  if (!selection || selection->departed) return nullptr;
+  const bool exact = selection->path != AttentionPath::qkv;
+  return exact && !c10::GradMode::is_enabled() ? nullptr : split(site);
 }
 
 std::shared_ptr<const SavedCodec> Execution::codec(SiteId site, SavedRole role) const {
@@ -144,7 +189,7 @@ at::Tensor Execution::layer_norm(SiteId site, const at::Tensor& x, const at::Ten
 
 at::Tensor Execution::batch_norm(SiteId site, const at::Tensor& x, const BatchNorm& norm) {
   const ScopedLayer scope(sites_[site].layer);
-  if (!training_) return sbp::batch_norm(x, norm, NormStatistics::running);
+  if (!step_.training) return sbp::batch_norm(x, norm, NormStatistics::running);
   check_full_batch(sites_[site], x);
   const bool first = statistics_moved_.insert(site).second;
   return sbp::batch_norm(x, norm, first ? NormStatistics::batch_and_update : NormStatistics::batch,
@@ -162,18 +207,32 @@ at::Tensor Execution::relu(SiteId site, const at::Tensor& x) {
   return at::relu(x);
 }
 
-at::Tensor Execution::attention(SiteId site, const AttentionInputs& inputs, SiteId projection,
-                                const RowFunction& project) {
+at::Tensor Execution::attention(SiteId site, const at::Tensor& x, const AttentionBranch& branch) {
   const ScopedLayer scope(sites_[site].layer);
+  const auto project_in = [&](const at::Tensor& rows) {
+    const auto parts = branch.project_in(rows).unbind(2);
+    return AttentionInputs{parts[0], parts[1], parts[2], branch.scale, branch.fused};
+  };
   const StepRows* rows = dropping(site);
-  if (rows == nullptr) return project(attend(inputs, precision_));
-  AttentionRows parts = attend_kept_queries(inputs, *rows, precision_);
-  if (dropping(projection) != rows) return project(put_rows(parts.kept, parts.dropped, *rows));
-  {
-    const c10::NoGradGuard no_grad;
-    parts.dropped = project(parts.dropped);
+  if (rows == nullptr) return branch.project_out(attend(project_in(x), precision_));
+  const AttentionPath path = plan_[site].select->path;
+  if (path == AttentionPath::head) {
+    return branch.project_out(attend_kept_heads(project_in(x), *rows, precision_));
   }
-  return put_rows(project(parts.kept), parts.dropped, *rows);
+  AttentionRows parts;
+  if (path == AttentionPath::query) {
+    parts = attend_kept_queries(project_in(x), *rows, precision_);
+  } else {
+    const AttentionInputs dropped =
+        without_recording([&] { return project_in(select_rows(x, rows->dropped)); });
+    parts = attend_split(project_in(take_rows(x, *rows)), dropped,
+                         /*sees_dropped=*/path == AttentionPath::qkv_exact, precision_);
+  }
+  if (split(branch.projection) != rows) {
+    return branch.project_out(put_rows(parts.kept, parts.dropped, *rows));
+  }
+  parts.dropped = without_recording([&] { return branch.project_out(parts.dropped); });
+  return put_rows(branch.project_out(parts.kept), parts.dropped, *rows);
 }
 
 at::Tensor Execution::positionwise(SiteId site, const at::Tensor& x, const RowFunction& body) {
@@ -185,35 +244,80 @@ at::Tensor Execution::positionwise(SiteId site, const at::Tensor& x, const RowFu
   };
   const StepRows* rows = dropping(site);
   if (rows == nullptr) return recorded(x);
-  at::Tensor dropped;
-  {
-    // First, so that its transient tensors are gone before the kept rows save theirs.
-    const c10::NoGradGuard no_grad;
-    dropped = body(x.index_select(1, rows->dropped));
+  // First, so that its transient tensors are gone before the kept rows save theirs.
+  const at::Tensor dropped = without_recording([&] { return body(select_rows(x, rows->dropped)); });
+  return put_rows(recorded(take_rows(x, *rows)), dropped, *rows);
+}
+
+at::Tensor Execution::mlp(SiteId site, const at::Tensor& x, const Mlp& mlp) {
+  const PlanRow& row = plan_[site];
+  const bool one_node = row.materialise == Materialise::function && c10::GradMode::is_enabled() &&
+                        (row.select ? split(site) != nullptr : step_.training);
+  if (!one_node) {
+    return positionwise(site, x,
+                        [this, &mlp](const at::Tensor& rows) { return mlp_body(mlp, rows); });
   }
-  return put_rows(recorded(take_rows(x, rows->kept)), dropped, *rows);
+  const ScopedLayer scope(sites_[site].layer);
+  const auto layer = [&](SiteId part) { return sites_[part].layer; };
+  return mlp_function(x,
+                      {.norm_weight = mlp.norm.weight,
+                       .norm_bias = mlp.norm.bias,
+                       .fc1_weight = weight_copies_.of(mlp.fc1.weight),
+                       .fc1_bias = weight_copies_.of(mlp.fc1.bias),
+                       .fc2_weight = weight_copies_.of(mlp.fc2.weight),
+                       .fc2_bias = weight_copies_.of(mlp.fc2.bias),
+                       .scale = mlp.scale,
+                       .epsilon = mlp.epsilon},
+                      {.norm = layer(mlp.norm.site),
+                       .fc1 = layer(mlp.fc1.site),
+                       .act = layer(mlp.act),
+                       .fc2 = layer(mlp.fc2.site)},
+                      dropping(site), precision_);
+}
+
+at::Tensor Execution::mlp_body(const Mlp& mlp, const at::Tensor& x) {
+  at::Tensor h = layer_norm(mlp.norm.site, x, mlp.norm.weight, mlp.norm.bias, mlp.epsilon);
+  h = linear(mlp.fc1.site, h, mlp.fc1.weight, mlp.fc1.bias);
+  h = gelu(mlp.act, h);
+  h = linear(mlp.fc2.site, h, mlp.fc2.weight, mlp.fc2.bias);
+  if (!mlp.scale.defined()) return h;
+  const ScopedLayer scope(mlp.scale_layer);
+  return h.mul(mlp.scale);
+}
+
+at::Tensor Execution::depart(SiteId site, const at::Tensor& x) {
+  const StepRows* rows = plan_[site].departs ? split(site) : nullptr;
+  if (rows == nullptr) return x;
+  const ScopedLayer scope(sites_[site].layer);
+  return take_rows(x, *rows);
 }
 
 RandomStream Execution::stream(SiteId site, Purpose purpose) const {
-  return RandomStream(
-      {.seed = seed_, .step = step_, .site = static_cast<std::uint32_t>(site), .purpose = purpose});
+  return RandomStream({.seed = step_.seed,
+                       .step = step_.step,
+                       .site = static_cast<std::uint32_t>(site),
+                       .purpose = purpose});
 }
 
 at::Tensor Execution::residual(SiteId site, const at::Tensor& x, const RowFunction& branch,
-                               double drop_path) {
-  const ScopedLayer scope(sites_[site].layer);
-  const at::Tensor added = branch(x);
-  if (!training_ || drop_path <= 0.0) return x.add(added);
+                               const ResidualOptions& options) {
+  const LayerId layer = sites_[site].layer;
+  const ScopedLayer scope(layer);
+  const bool again = plan_[site].materialise == Materialise::recompute;
+  const at::Tensor added = again ? recompute(layer, x, branch) : branch(x);
+  const at::Tensor& shortcut = options.shortcut.defined() ? options.shortcut : x;
+  const double drop_path = options.drop_path;
+  if (!step_.training || drop_path <= 0.0) return shortcut.add(added);
   const at::Tensor kept =
       keep_mask(x.size(0), 1.0 - drop_path, x.device(), stream(site, Purpose::drop_path));
   std::vector<std::int64_t> a_sample(static_cast<std::size_t>(x.dim()), 1);
   a_sample[0] = x.size(0);
   const at::Tensor scale = kept.to(x.scalar_type()).div_(1.0 - drop_path).view(a_sample);
-  return at::addcmul(x, added, scale);
+  return at::addcmul(shortcut, added, scale);
 }
 
 at::Tensor Execution::dropout(SiteId site, const at::Tensor& x, double rate) {
-  if (!training_ || rate <= 0.0) return x;
+  if (!step_.training || rate <= 0.0) return x;
   const ScopedLayer scope(sites_[site].layer);
   const at::Tensor kept =
       keep_mask(x.numel(), 1.0 - rate, x.device(), stream(site, Purpose::dropout));

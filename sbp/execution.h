@@ -12,6 +12,7 @@
 
 #include "sbp/attention.h"
 #include "sbp/batch_norm.h"
+#include "sbp/mlp.h"
 #include "sbp/plan.h"
 #include "sbp/precision.h"
 #include "sbp/random.h"
@@ -30,6 +31,46 @@ struct Convolution {
   std::int64_t groups = 1;
 };
 
+// A weight and a bias, and where they are used.
+struct Affine {
+  SiteId site = -1;
+  at::Tensor weight;
+  at::Tensor bias;
+};
+
+// What a model says of its attention, for rows [batch, r, width].
+struct AttentionBranch {
+  // Norm and packed projection, a function of each row alone: [batch, r, 3, heads, head_dim].
+  RowFunction project_in;
+  SiteId projection = -1;   // of the output
+  RowFunction project_out;  // [batch, r, heads * head_dim] -> [batch, r, width]
+  double scale = 1.0;
+  bool fused = false;
+};
+
+// Layer norm, fc1, GELU, fc2, and times `scale` where it is defined.
+struct Mlp {
+  Affine norm, fc1;
+  SiteId act = -1;
+  Affine fc2;
+  at::Tensor scale = {};  // [width]
+  LayerId scale_layer = kNoLayer;
+  double epsilon = 1e-6;
+};
+
+struct ResidualOptions {
+  double drop_path = 0.0;
+  at::Tensor shortcut = {};  // defined: added in place of the branch's input
+};
+
+struct StepOptions {
+  std::uint32_t step = 0;
+  bool training = true;
+  at::Device device = at::kCPU;
+  std::uint64_t seed = 0;  // keys what is drawn during the step: drop path, dropout, samples
+  std::int64_t batch = 0;  // samples; for plans whose masks are drawn for each of them
+};
+
 struct ExecutionOptions {
   CodecTable codecs = {};
   Precision precision = {};
@@ -43,10 +84,11 @@ class Execution {
   Execution(const SiteTable& sites, const Plan& plan, MaskSource& masks,
             ExecutionOptions options = {});
 
-  // Draws the step's masks onto `device`. With `training` false everything is plain, unless the
-  // plan masks in evaluation. A mask may keep no row at all: then none carries gradient. `seed`
-  // keys what is drawn during the step (drop path, dropout), so that a repeated step repeats it.
-  void begin_step(std::uint32_t step, bool training, at::Device device, std::uint64_t seed = 0);
+  // Draws the step's masks onto the device. Without training everything is plain, unless the plan
+  // masks in evaluation. A mask may keep no row at all: then none carries gradient. Keys repeat
+  // what they draw, so that a repeated step repeats it. Throws Error where masks are drawn for each
+  // sample and keep different counts, or the batch is not said.
+  void begin_step(const StepOptions& options);
   // After the step's last backward, or forward where there is none: drops its 16-bit weight copies.
   void end_step() { weight_copies_.drop(); }
 
@@ -73,23 +115,35 @@ class Execution {
   // Saves its result, which the layer that follows takes as its input: one storage.
   at::Tensor relu(SiteId site, const at::Tensor& x);
 
-  // Attention followed by its output projection: project([batch, r, width]) is called once with
-  // all rows, or once with kept and once (not recording) with dropped ones, as the plan has it.
-  at::Tensor attention(SiteId site, const AttentionInputs& inputs, SiteId projection,
-                       const RowFunction& project);
+  // Attention with its projections: what carries gradient, and which keys a row sees, is the
+  // plan's.
+  at::Tensor attention(SiteId site, const at::Tensor& x, const AttentionBranch& branch);
   // body(x) for a body that treats every row of x [batch, rows, width] alike.
   at::Tensor positionwise(SiteId site, const at::Tensor& x, const RowFunction& body);
+  // Such a body that may run as one node. `mlp` must outlive the graph.
+  at::Tensor mlp(SiteId site, const at::Tensor& x, const Mlp& mlp);
   // x + branch(x), x [batch, ...]. In training the branch of a sample is left out with probability
-  // `drop_path` and divided by 1 - drop_path otherwise; that saves one number a sample.
+  // `drop_path` and divided by 1 - drop_path otherwise; that saves one number a sample. What
+  // `branch` captures must outlive the graph.
   at::Tensor residual(SiteId site, const at::Tensor& x, const RowFunction& branch,
-                      double drop_path = 0.0);
+                      const ResidualOptions& options = {});
+  // x [batch, rows, width] without the rows that leave the sequence at this residual site: those
+  // that no later one of the kept rows reads.
+  at::Tensor depart(SiteId site, const at::Tensor& x);
   // In training, zero with probability `rate` and x / (1 - rate) otherwise. Saves one byte an
   // element; a rate of 0 saves and changes nothing.
   at::Tensor dropout(SiteId site, const at::Tensor& x, double rate);
 
  private:
-  // The step's rows at a site that drops some of them now; nullptr where all carry gradient.
+  // The step's split at a site that drops rows in this step; else nullptr.
+  const StepRows* split(SiteId site) const;
+  // The same where it matters now: not without recording, if values are exact, nor where dropped
+  // rows have departed.
   const StepRows* dropping(SiteId site) const;
+  std::vector<KeptCells> draw_cells(std::size_t group) const;
+  StepRows split_of(const MaskGroup& group, std::int64_t factor,
+                    const std::vector<KeptCells>& cells) const;
+  at::Tensor mlp_body(const Mlp& mlp, const at::Tensor& x);
   std::shared_ptr<const SavedCodec> codec(SiteId site, SavedRole role) const;
   RandomStream stream(SiteId site, Purpose purpose) const;
 
@@ -102,9 +156,7 @@ class Execution {
   // Index = group, then the factors that its sites have; no rows: plain in this step.
   std::vector<std::map<std::int64_t, std::optional<StepRows>>> group_rows_;
   std::vector<std::int64_t> kept_rows_;  // index = group
-  bool training_ = false;
-  std::uint32_t step_ = 0;
-  std::uint64_t seed_ = 0;
+  StepOptions step_ = {.training = false};
   std::set<SiteId> statistics_moved_;  // batch norms whose running statistics this step moved
 };
 

@@ -20,10 +20,53 @@ std::string_view to_string(SavedRole role) {
   return "unknown";
 }
 
+namespace {
+
+constexpr std::pair<AttentionPath, std::string_view> kPathWords[] = {
+    {AttentionPath::query, "query"},
+    {AttentionPath::qkv_exact, "qkv_exact"},
+    {AttentionPath::qkv, "qkv"},
+    {AttentionPath::head, "head"},
+};
+
+}  // namespace
+
+std::string_view to_string(AttentionPath path) {
+  for (const auto& [known, word] : kPathWords) {
+    if (known == path) return word;
+  }
+  return "unknown";
+}
+
+AttentionPath parse_attention_path(std::string_view word) {
+  for (const auto& [path, known] : kPathWords) {
+    if (known == word) return path;
+  }
+  throw UsageError(concat("unknown attention path '", word, "'"));
+}
+
+std::string_view to_string(Materialise how) {
+  switch (how) {
+    case Materialise::store: return "store";
+    case Materialise::recompute: return "recompute";
+    case Materialise::function: return "function";
+  }
+  return "unknown";
+}
+
 double site_rows(const RowSelection& selection, const MaskGroup& group, double group_rows) {
   const auto leading = static_cast<double>(group.geometry.leading);
   const auto factor = static_cast<double>(selection.factor);
   return leading + (group_rows - leading) * factor * factor;
+}
+
+MaskRequest mask_request(const Plan& plan, std::int32_t group) {
+  const MaskGroup& mask = plan.groups.at(static_cast<std::size_t>(group));
+  return {.kind = mask.kind,
+          .keep_ratio = mask.keep_ratio,
+          .geometry = mask.geometry,
+          .group = group,
+          .start = mask.start};
 }
 
 PlanBuilder::PlanBuilder(const SiteTable& sites) : sites_(sites), plan_(full_plan(sites)) {
@@ -58,6 +101,24 @@ void PlanBuilder::select(SiteId site, RowSelection selection) {
   claim(site, "select").select = selection;
 }
 
+void PlanBuilder::depart(SiteId site, RowSelection selection) {
+  PlanRow& row = claim(site, "select");
+  row.select = selection;
+  row.departs = true;
+}
+
+void PlanBuilder::prefer_function(SiteId site) {
+  functions_.push_back(site);
+}
+
+bool PlanBuilder::may_be_function(SiteId site) const {
+  if (plan_[site].claimed_by.contains("materialise")) return false;
+  for (SiteId part = 0; part < sites_.size(); ++part) {
+    if (sites_[part].within == site && !plan_[part].codes.empty()) return false;
+  }
+  return true;
+}
+
 void PlanBuilder::materialise(SiteId site, Materialise how) {
   claim(site, "materialise").materialise = how;
 }
@@ -66,7 +127,22 @@ void PlanBuilder::code(SiteId site, SavedRole role, Spec codec) {
   claim(site, concat("code:", to_string(role))).codes.emplace(role, std::move(codec));
 }
 
+void PlanBuilder::check_codes(SiteId site) const {
+  const SiteId whole = sites_[site].within;
+  if (plan_[site].codes.empty() || whole < 0) return;
+  if (plan_[whole].materialise != Materialise::function) return;
+  throw UsageError(concat("strategy '", plan_[whole].claimed_by.at("materialise"), "' runs '",
+                          sites_[whole].name, "' as one node, and strategy '",
+                          plan_[site].claimed_by.rbegin()->second, "' codes '", sites_[site].name,
+                          "' in it; give them different layers or leave one out"));
+}
+
 Plan PlanBuilder::finish() && {
+  for (const SiteId site : functions_) {
+    if (!may_be_function(site)) continue;
+    plan_.rows.at(static_cast<std::size_t>(site)).materialise = Materialise::function;
+  }
+  for (SiteId site = 0; site < sites_.size(); ++site) check_codes(site);
   return std::move(plan_);
 }
 
@@ -81,17 +157,18 @@ Plan resolve(std::string_view text, const SiteTable& sites, std::span<const Stra
   std::vector<SpecSchema> schemas;
   for (const Strategy& strategy : registered) schemas.push_back(strategy.schema);
   PlanBuilder builder(sites);
-  const std::vector<Spec> specs = parse_specs(text, "strategy", schemas);
-  for (const Spec& spec : specs) {
+  std::vector<Spec> specs = parse_specs(text, "strategy", schemas);
+  for (Spec& spec : specs) {
     if (spec.name == "full" && specs.size() > 1) {
       throw UsageError(concat("strategy '", text,
                               "' joins 'full', which drops nothing, with others; "
                               "leave it out"));
     }
+    const auto strategy = std::ranges::find(
+        registered, spec.name, [](const Strategy& known) { return known.schema.name; });
+    if (strategy->settle != nullptr) strategy->settle(spec);
     builder.begin(spec);
-    for (const Strategy& strategy : registered) {
-      if (strategy.schema.name == spec.name) strategy.claim(spec, builder);
-    }
+    strategy->claim(spec, builder);
   }
   return std::move(builder).finish();
 }

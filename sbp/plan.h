@@ -28,19 +28,38 @@ enum class SavedRole : std::uint8_t {
 std::string_view to_string(SavedRole role);
 
 // Sites of one group share a mask (and so a keep ratio), drawn on the group's grid: that of its
-// coarsest site.
+// coarsest site. A group of heads is a row of cells, one a head.
 struct MaskGroup {
   std::string name;
   MaskKind kind = MaskKind::grid;
   double keep_ratio = 1.0;  // asked; in (0, 1)
   RowGeometry geometry;
+  std::int64_t start = -1;  // of a grid mask; -1: drawn each step
+  bool per_sample = false;  // each sample of a batch has a mask of its own
+  double weight = 1.0;      // factor of the gradient of kept cells
 };
 
+// How an attention site drops. Queries, keys and values are those of rows.
+enum class AttentionPath : std::uint8_t {
+  query,      // kept queries carry gradient, to the keys and values of all rows; value exact
+  qkv_exact,  // kept queries carry gradient, to kept keys and values; value exact
+  qkv,        // kept queries attend to kept keys only: their value changes. Dropped ones see all
+  head,       // the mask is over heads: kept heads carry gradient for all rows; value exact
+};
+std::string_view to_string(AttentionPath path);
+AttentionPath parse_attention_path(std::string_view word);
+
 // Only rows that the group's mask keeps carry gradient through the site; every row keeps its
-// value. Attention: query rows; keys and values keep the gradient of all rows.
+// value, unless `path` says otherwise.
 struct RowSelection {
   std::int32_t group = -1;  // index into Plan::groups
   std::int64_t factor = 1;  // the site's grid is so many times as fine as the group's, per side
+  AttentionPath path = AttentionPath::query;  // of an attention site
+  // The dropped rows left the sequence at an earlier site (PlanRow::departs): all that arrive are
+  // kept.
+  bool departed = false;
+
+  bool of_heads() const { return path == AttentionPath::head; }
 };
 
 // Rows of a site where `group_rows` of the group's grid are kept (a mean over steps, or a count).
@@ -49,10 +68,13 @@ double site_rows(const RowSelection& selection, const MaskGroup& group, double g
 enum class Materialise : std::uint8_t {
   store,
   recompute,  // keep the site's input rows only and run the site again in backward
+  function,   // an MLP as one node: one forward of all rows, what kept rows need is kept
 };
+std::string_view to_string(Materialise how);
 
 struct PlanRow {
   std::optional<RowSelection> select;
+  bool departs = false;  // rows that `select` drops leave the sequence here for good
   Materialise materialise = Materialise::store;
   std::map<SavedRole, Spec> codes;  // absent role: kept exact
 
@@ -64,11 +86,15 @@ struct Plan {
   std::string strategy;       // the resolved specs, joined by '+'
   std::vector<PlanRow> rows;  // index = SiteId
   std::vector<MaskGroup> groups;
-  bool forward_exact = true;         // the forward value is the full model's
-  bool masks_in_evaluation = false;  // otherwise evaluation takes the plain path
+  bool forward_exact = true;          // the forward value is the full model's
+  bool masks_in_evaluation = false;   // otherwise evaluation takes the plain path
+  std::vector<std::string> warnings;  // what a user should know of this plan, a sentence each
 
   const PlanRow& operator[](SiteId site) const { return rows.at(static_cast<std::size_t>(site)); }
 };
+
+// What to ask a mask source of a group; its step and sample are the caller's to fill in.
+MaskRequest mask_request(const Plan& plan, std::int32_t group);
 
 // Collects what strategies claim. A second claim on one (site, column) or (site, role) throws
 // UsageError naming both.
@@ -81,7 +107,14 @@ class PlanBuilder {
   // A name that another group has is made unique.
   std::int32_t add_group(MaskGroup group);
   void select(SiteId site, RowSelection selection);
+  // `selection` at a residual site, where dropped rows leave the sequence.
+  void depart(SiteId site, RowSelection selection);
   void materialise(SiteId site, Materialise how);
+  // An MLP that nobody else materialises, and none of whose parts is coded, runs as one node.
+  void prefer_function(SiteId site);
+  void change_forward() { plan_.forward_exact = false; }
+  void mask_in_evaluation() { plan_.masks_in_evaluation = true; }
+  void warn(std::string sentence) { plan_.warnings.push_back(std::move(sentence)); }
   void code(SiteId site, SavedRole role, Spec codec);
 
   const SiteTable& sites() const { return sites_; }
@@ -89,15 +122,21 @@ class PlanBuilder {
 
  private:
   PlanRow& claim(SiteId site, const std::string& column);
+  bool may_be_function(SiteId site) const;
+  // Throws UsageError for a code inside of what runs as one node.
+  void check_codes(SiteId site) const;
 
   const SiteTable& sites_;
   Plan plan_;
   std::string claimant_;
+  std::vector<SiteId> functions_;  // preferred
 };
 
 // One registered strategy: its spelling, and what it claims of a model's sites.
 struct Strategy {
   SpecSchema schema;
+  // Fills in what depends on other keys, so that the resolved spec says all; may be empty.
+  void (*settle)(Spec& spec) = nullptr;
   // Throws UsageError where the model has no site for it, naming what the model has.
   void (*claim)(const Spec& spec, PlanBuilder& plan) = nullptr;
 };

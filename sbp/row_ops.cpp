@@ -6,9 +6,9 @@
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
-#include <torch/csrc/autograd/saved_variable.h>
 
 #include "sbp/saved.h"
+#include "sbp/saved_rows.h"
 
 namespace sbp {
 namespace {
@@ -27,15 +27,14 @@ struct TakeRowsBackward : autograd::Node {
   autograd::variable_list apply(autograd::variable_list&& gradients) override {
     const at::Tensor& gradient = gradients[0];
     if (!gradient.defined()) return {at::Tensor()};
-    at::Tensor full = at::zeros(with_rows(gradient, rows), gradient.options());
-    full.index_copy_(1, kept.unpack(), gradient);
+    const at::Tensor full = at::zeros(with_rows(gradient, split.rows()), gradient.options());
+    write_rows(full, split.unpack().kept, gradient);
     return {full};
   }
-  void release_variables() override { kept.reset_data(); }
+  void release_variables() override { split.release(); }
   std::string name() const override { return "TakeRowsBackward"; }
 
-  autograd::SavedVariable kept;
-  std::int64_t rows = 0;
+  SavedRows split;
 };
 
 struct PutRowsBackward : autograd::Node {
@@ -44,26 +43,56 @@ struct PutRowsBackward : autograd::Node {
   autograd::variable_list apply(autograd::variable_list&& gradients) override {
     const at::Tensor& gradient = gradients[0];
     if (!gradient.defined()) return {at::Tensor()};
-    return {at::index_select(gradient, 1, kept.unpack())};
+    return {select_gradient(gradient, split.unpack())};
   }
-  void release_variables() override { kept.reset_data(); }
+  void release_variables() override { split.release(); }
   std::string name() const override { return "PutRowsBackward"; }
 
-  autograd::SavedVariable kept;
+  SavedRows split;
 };
 
 }  // namespace
 
-at::Tensor take_rows(const at::Tensor& x, const at::Tensor& kept) {
-  at::Tensor taken;
-  {
-    const c10::NoGradGuard no_grad;
-    taken = at::index_select(x, 1, kept);
+void SavedRows::keep(const StepRows& rows) {
+  kept_ = save_for_backward(rows.kept, SaveLabel::index);
+  weight_ = rows.weight;
+  leading_ = rows.leading;
+  rows_ = rows.rows();
+}
+
+StepRows SavedRows::unpack() const {
+  return {.kept = kept_.unpack(), .dropped = {}, .weight = weight_, .leading = leading_};
+}
+
+at::Tensor select_rows(const at::Tensor& x, const at::Tensor& index) {
+  const c10::NoGradGuard no_grad;
+  if (index.dim() == 1) return at::index_select(x, 1, index);
+  return at::index_select(x.flatten(0, 1), 0, index.flatten())
+      .unflatten(0, {index.size(0), index.size(1)});
+}
+
+void write_rows(const at::Tensor& whole, const at::Tensor& index, const at::Tensor& some) {
+  const c10::NoGradGuard no_grad;
+  if (index.dim() == 1) {
+    whole.index_copy_(1, index, some);
+  } else {
+    whole.flatten(0, 1).index_copy_(0, index.flatten(), some.flatten(0, 1));
   }
+}
+
+at::Tensor select_gradient(const at::Tensor& gradient, const StepRows& rows) {
+  const at::Tensor kept = select_rows(gradient, rows.kept);
+  if (rows.weight != 1.0) {
+    kept.narrow(1, rows.leading, rows.kept_count() - rows.leading).mul_(rows.weight);
+  }
+  return kept;
+}
+
+at::Tensor take_rows(const at::Tensor& x, const StepRows& rows) {
+  at::Tensor taken = select_rows(x, rows.kept);
   if (autograd::compute_requires_grad(x)) {
     auto node = c10::make_intrusive<TakeRowsBackward>(autograd::collect_next_edges(x));
-    node->kept = save_for_backward(kept, SaveLabel::index);
-    node->rows = x.size(1);
+    node->split.keep(rows);
     autograd::set_history(taken, node);
   }
   return taken;
@@ -75,12 +104,12 @@ at::Tensor put_rows(const at::Tensor& kept_rows, const at::Tensor& dropped_rows,
   {
     const c10::NoGradGuard no_grad;
     whole = at::empty(with_rows(kept_rows, rows.rows()), kept_rows.options());
-    whole.index_copy_(1, rows.kept, kept_rows);
-    whole.index_copy_(1, rows.dropped, dropped_rows);
+    write_rows(whole, rows.kept, kept_rows);
+    write_rows(whole, rows.dropped, dropped_rows);
   }
   if (autograd::compute_requires_grad(kept_rows)) {
     auto node = c10::make_intrusive<PutRowsBackward>(autograd::collect_next_edges(kept_rows));
-    node->kept = save_for_backward(rows.kept, SaveLabel::index);
+    node->split.keep(rows);
     autograd::set_history(whole, node);
   }
   return whole;

@@ -1,7 +1,7 @@
 // Taking rows out of an activation and putting them back, keeping nothing but the index.
 //
 // Written as index_copy or index_add, autograd would also save the source: 13.1 units of a block
-// instead of 12.1. Shapes: x [batch, rows, ...]; indices int64 [k], ascending.
+// instead of 12.1. Shapes: x [batch, rows, ...].
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -10,16 +10,32 @@ namespace sbp {
 
 // One step's split of the rows of a mask group.
 struct StepRows {
-  at::Tensor kept;     // int64 [k]
-  at::Tensor dropped;  // int64 [rows - k]
-  std::int64_t rows() const { return kept.size(0) + dropped.size(0); }
+  // int64 [k], ascending rows; or [batch, k] where each sample has a mask of its own: then
+  // positions in [batch * rows].
+  at::Tensor kept;
+  at::Tensor dropped;  // the same of the others
+  // Gradient of kept rows is multiplied by `weight`, but for the first `leading`, which are always
+  // kept.
+  double weight = 1.0;
+  std::int64_t leading = 0;
+
+  bool per_sample() const { return kept.dim() == 2; }
+  std::int64_t kept_count() const { return kept.size(-1); }
+  std::int64_t rows() const { return kept.size(-1) + dropped.size(-1); }
 };
 
+// x[:, index], no history: index as StepRows has it.
+at::Tensor select_rows(const at::Tensor& x, const at::Tensor& index);
+// The inverse: writes `some` to those rows of `whole`.
+void write_rows(const at::Tensor& whole, const at::Tensor& index, const at::Tensor& some);
+// What select_rows(gradient, kept) is worth to the kept rows: times the weight of the split.
+at::Tensor select_gradient(const at::Tensor& gradient, const StepRows& rows);
+
 // x[:, kept]: [batch, k, ...]. Gradient of the other rows is zero.
-at::Tensor take_rows(const at::Tensor& x, const at::Tensor& kept);
+at::Tensor take_rows(const at::Tensor& x, const StepRows& rows);
 
 // The inverse split: y with y[:, kept] = kept_rows and y[:, dropped] = dropped_rows. Gradient
-// flows to kept_rows only.
+// flows to kept_rows only, times the weight of the split.
 at::Tensor put_rows(const at::Tensor& kept_rows, const at::Tensor& dropped_rows,
                     const StepRows& rows);
 

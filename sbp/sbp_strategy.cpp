@@ -1,21 +1,14 @@
 #include "sbp/sbp_strategy.h"
 
 #include <algorithm>
-#include <array>
-#include <cmath>
-#include <numeric>
-#include <set>
+#include <map>
 
 #include "sbp/base/error.h"
+#include "sbp/base/number.h"
+#include "sbp/layer_choice.h"
 
 namespace sbp {
 namespace {
-
-std::string kinds_of(const SiteTable& sites) {
-  std::set<std::string> kinds;
-  for (const Site& site : sites.sites()) kinds.emplace(to_string(site.kind));
-  return join(std::vector<std::string>(kinds.begin(), kinds.end()));
-}
 
 // The projection that follows an attention: the first linear below it whose name ends in ".proj".
 SiteId projection_of(const SiteTable& sites, const Site& attention) {
@@ -37,69 +30,243 @@ bool may_drop(const Site& site) {
          is_branch_norm(site);
 }
 
+// A site that drops rows, and how many of them.
+struct Dropping {
+  SiteId site = -1;
+  double keep = 1.0;
+  RowSelection selection = {};
+};
+
 class SbpClaims {
  public:
-  SbpClaims(const Spec& spec, PlanBuilder& plan) : spec_(spec), plan_(plan) {}
+  SbpClaims(const Spec& spec, PlanBuilder& plan)
+      : spec_(spec),
+        plan_(plan),
+        sites_(plan.sites()),
+        attention_(spec.text("attention")),
+        share_(spec.text("share")),
+        released_(spec.text("compat") == "released") {}
 
   void run() {
-    const SiteTable& sites = plan_.sites();
-    const std::vector<bool> chosen = chosen_blocks(spec_.text("layers"), sites.stage_depths());
+    find_sites();
+    set_ratios();
+    check_options();
+    if (dropping_.empty()) return;  // keep=1 everywhere: the full backward
+    for (Dropping& one : dropping_) one.selection = selection_of(one);
+    const int first_departed = departs_at();
+    for (const Dropping& one : dropping_) claim(one, first_departed);
+    if (first_departed >= 0) claim_departure(first_departed);
+    if (attention_ == "qkv" && drops_attention()) plan_.change_forward();
+    if (released_) {
+      plan_.mask_in_evaluation();
+      plan_.warn("compat=released: masks are drawn in evaluation too, as the released code does");
+    }
+  }
+
+ private:
+  void find_sites() {
+    const LayerChoice layers(sites_, spec_.text("layers"), "sbp layers");
     bool has_site = false;
-    for (SiteId id = 0; id < sites.size(); ++id) {
-      const Site& site = sites[id];
+    for (SiteId id = 0; id < sites_.size(); ++id) {
+      const Site& site = sites_[id];
       if (site.block < 0 || site.geometry.cells() == 0 || !may_drop(site)) continue;
       has_site = true;
-      if (chosen.at(static_cast<std::size_t>(site.block))) choose_site(id, site);
+      if (layers.has(id) && is_asked_for(site)) dropping_.push_back({.site = id});
     }
     if (!has_site) {
       throw UsageError(
           concat("strategy 'sbp' finds no site to drop rows at: it needs attention, "
                  "positionwise or batch norm sites on a grid, and this model has: ",
-                 kinds_of(sites)));
+                 kinds_of(sites_)));
     }
     if (dropping_.empty()) {
       throw UsageError(concat("strategy '", to_string(spec_),
                               "' drops nothing in this model; use 'full', or other keys"));
     }
-    if (spec_.real("keep") < 1.0) select_all();
   }
 
- private:
-  void choose_site(SiteId id, const Site& site) {
-    if (is_downsampling(site)) {
-      if (spec_.text("downsample") == "kept") dropping_.push_back(id);
-      return;
-    }
-    if (site.kind == SiteKind::batch_norm) {
-      if (spec_.text("norm") == "kept") dropping_.push_back(id);
-      return;
-    }
-    if (site.kind == SiteKind::positionwise) {
-      if (spec_.text("mlp") == "store") dropping_.push_back(id);
-      return;
-    }
-    if (spec_.text("attention") != "query") return;
-    dropping_.push_back(id);
-    const SiteId projection = projection_of(plan_.sites(), site);
-    if (spec_.text("proj") == "kept" && projection >= 0) dropping_.push_back(projection);
+  bool is_asked_for(const Site& site) const {
+    if (is_downsampling(site)) return spec_.text("downsample") == "kept";
+    if (site.kind == SiteKind::batch_norm) return spec_.text("norm") == "kept";
+    if (site.kind == SiteKind::positionwise) return spec_.text("mlp") != "off";
+    return attention_ != "none";
   }
 
-  // One mask a step for all layers, on the grid of the coarsest site.
-  void select_all() {
-    const SiteTable& sites = plan_.sites();
-    const SiteId coarsest = *std::ranges::min_element(
-        dropping_, {}, [&](SiteId id) { return sites[id].geometry.cells(); });
-    const RowGeometry& base = sites[coarsest].geometry;
-    const std::int32_t group = plan_.add_group({.name = "all",
-                                                .kind = parse_mask_kind(spec_.text("mask")),
-                                                .keep_ratio = spec_.real("keep"),
-                                                .geometry = base});
-    for (const SiteId id : dropping_) {
-      const std::int64_t factor = sites[id].geometry.height / base.height;
-      if (!(refined(base, factor) == sites[id].geometry)) {
-        throw UsageError(does_not_fit(sites[id], sites[coarsest]));
+  // The ratio of each block that drops, in forward order; sites that keep all are left alone.
+  void set_ratios() {
+    std::map<int, double> ratios;
+    for (const Dropping& one : dropping_) ratios[sites_[one.site].block] = 1.0;
+    const std::vector<double> values = parse_keep_ratios(spec_.text("keep"), ratios.size());
+    auto value = values.begin();
+    for (auto& [block, ratio] : ratios) ratio = *value++;
+    for (Dropping& one : dropping_) one.keep = ratios.at(sites_[one.site].block);
+    std::erase_if(dropping_, [](const Dropping& one) { return one.keep >= 1.0; });
+  }
+
+  bool per_layer() const { return share_ == "layer" || share_ == "none"; }
+  bool per_sample() const { return share_ == "sample" || share_ == "none"; }
+  bool unbiased() const { return spec_.text("unbiased") == "yes"; }
+  MaskKind kind() const { return parse_mask_kind(spec_.text("mask")); }
+  bool drops_attention() const {
+    return std::ranges::any_of(dropping_, [&](const Dropping& one) {
+      return sites_[one.site].kind == SiteKind::attention;
+    });
+  }
+
+  void check_options() const {
+    if (unbiased() && !per_layer()) {
+      throw UsageError(concat(
+          "sbp unbiased=yes with share='", share_,
+          "': layers that share a mask multiply their weights and the gradient grows with depth "
+          "(2.9 times at keep 0.5, 239 times at 0.125); use share=layer or share=none"));
+    }
+    if (unbiased() && (attention_ == "qkv" || attention_ == "qkv_exact")) {
+      throw UsageError(concat("sbp unbiased=yes with attention='", attention_,
+                              "', which cuts paths that no weight replaces; use attention=query, "
+                              "head or none"));
+    }
+    if (unbiased() && spec_.integer("start") >= 0) {
+      throw UsageError(concat("sbp unbiased=yes with start='", spec_.text("start"),
+                              "': a mask that is always the same has no mean to be unbiased in; "
+                              "leave start out"));
+    }
+    for (const Dropping& one : dropping_) check_site(one);
+  }
+
+  void check_site(const Dropping& one) const {
+    const Site& site = sites_[one.site];
+    if (site.kind == SiteKind::batch_norm && (unbiased() || per_sample())) {
+      throw UsageError(concat("sbp ", unbiased() ? "unbiased=yes" : concat("share=", share_),
+                              " at batch norm '", site.name, "', whose statistics are the whole ",
+                              "batch's; use norm=all, or leave it out"));
+    }
+    const std::int64_t start = spec_.integer("start");
+    if (start >= 0 && (kind() != MaskKind::grid || start >= grid_stride(one.keep))) {
+      throw UsageError(kind() != MaskKind::grid
+                           ? concat("sbp start='", start, "' with mask='", spec_.text("mask"),
+                                    "'; a grid mask alone has starting points")
+                           : concat("sbp start='", start, "' is outside 0-",
+                                    grid_stride(one.keep) - 1, ", the grid's starting points at ",
+                                    "keep=", one.keep));
+    }
+  }
+
+  RowSelection selection_of(const Dropping& one) {
+    const Site& site = sites_[one.site];
+    RowSelection selection;
+    if (site.kind == SiteKind::attention) selection.path = parse_attention_path(attention_);
+    if (selection.of_heads()) {
+      selection.group = plan_.add_group(head_group(one));
+      return selection;
+    }
+    const SiteId base = per_layer() ? one.site : coarsest();
+    selection.group = group_of(one, base);
+    selection.factor = site.geometry.height / sites_[base].geometry.height;
+    if (!(refined(sites_[base].geometry, selection.factor) == site.geometry)) {
+      throw UsageError(does_not_fit(site, sites_[base]));
+    }
+    return selection;
+  }
+
+  SiteId coarsest() const {
+    const auto cells = [&](const Dropping& one) { return sites_[one.site].geometry.cells(); };
+    return std::ranges::min_element(dropping_, {}, cells)->site;
+  }
+
+  // A new group for each layer, or one for all sites of a ratio.
+  std::int32_t group_of(const Dropping& one, SiteId base) {
+    const auto shared = groups_.find(one.keep);
+    if (!per_layer() && shared != groups_.end()) return shared->second;
+    const RowGeometry& grid = sites_[base].geometry;
+    const KeptRange range = kept_range(kind(), one.keep, grid);
+    if (per_sample() && range.least != range.most) {
+      throw UsageError(concat("sbp share='", share_, "' with mask=grid: it keeps ", range.least,
+                              " to ", range.most, " of ", grid.cells(), " cells at keep=", one.keep,
+                              ", and masks of samples need one count; use mask=exact"));
+    }
+    MaskGroup group{.name = per_layer() ? sites_[one.site].name : "all",
+                    .kind = kind(),
+                    .keep_ratio = one.keep,
+                    .geometry = grid,
+                    .start = spec_.integer("start"),
+                    .per_sample = per_sample()};
+    if (unbiased()) group.weight = 1.0 / inclusion_probability(kind(), one.keep, grid.cells());
+    if (!(group.weight < 1e9)) {
+      throw UsageError(concat("sbp unbiased=yes: the ", spec_.text("mask"),
+                              " mask keeps no cell of ", grid.cells(), " at keep=", one.keep,
+                              "; use a larger ratio"));
+    }
+    return groups_[one.keep] = plan_.add_group(std::move(group));
+  }
+
+  // A head is kept with the probability of a row (In-depth SBP 2022, option head).
+  MaskGroup head_group(const Dropping& one) const {
+    const Site& site = sites_[one.site];
+    const RowGeometry& grid = site.geometry;
+    const double cells =
+        static_cast<double>(grid.cells()) * inclusion_probability(kind(), one.keep, grid.cells());
+    const double keep =
+        (static_cast<double>(grid.leading) + cells) / static_cast<double>(grid.rows());
+    return {.name = site.name + " heads",
+            .kind = MaskKind::bernoulli,
+            .keep_ratio = keep,
+            .geometry = {.height = 1, .width = site.heads},
+            .weight = unbiased() ? 1.0 / keep : 1.0};
+  }
+
+  // The first of the last blocks all of whose attentions see kept rows of one mask only, where the
+  // head reads none of the others: from there on dropped rows reach nothing. -1: no such block.
+  int departs_at() const {
+    if (attention_ != "qkv" || released_ || per_layer() || !sites_.head_reads_leading()) return -1;
+    int first = -1;
+    std::int32_t group = -1;
+    for (SiteId id = sites_.size() - 1; id >= 0; --id) {
+      if (sites_[id].kind != SiteKind::attention) continue;
+      const auto found = std::ranges::find(dropping_, id, &Dropping::site);
+      if (found == dropping_.end()) break;
+      if (group >= 0 && found->selection.group != group) break;
+      group = found->selection.group;
+      first = sites_[id].block;
+    }
+    return first;
+  }
+
+  void claim(const Dropping& one, int first_departed) {
+    const Site& site = sites_[one.site];
+    if (site.kind == SiteKind::positionwise && !is_downsampling(site)) {
+      if (spec_.text("mlp") == "function") plan_.prefer_function(one.site);
+      if (spec_.text("mlp") == "recompute") {
+        plan_.materialise(one.site, Materialise::recompute);
       }
-      plan_.select(id, {.group = group, .factor = factor});
+    }
+    if (first_departed >= 0 && site.block >= first_departed) return;
+    plan_.select(one.site, one.selection);
+    const SiteId projection = projection_of(sites_, site);
+    if (site.kind != SiteKind::attention || projection < 0) return;
+    if (spec_.text("proj") == "kept" && !one.selection.of_heads()) {
+      plan_.select(projection, one.selection);
+    }
+  }
+
+  void claim_departure(int first) {
+    const auto attention = std::ranges::find_if(dropping_, [&](const Dropping& one) {
+      return sites_[one.site].kind == SiteKind::attention && sites_[one.site].block == first;
+    });
+    RowSelection selection = attention->selection;
+    const auto residual = std::ranges::find_if(sites_.sites(), [&](const Site& site) {
+      return site.kind == SiteKind::residual && site.block == first;
+    });
+    plan_.depart(static_cast<SiteId>(residual - sites_.sites().begin()), selection);
+    selection.departed = true;
+    for (SiteId id = 0; id < sites_.size(); ++id) {
+      const Site& site = sites_[id];
+      if (site.block < first) continue;
+      if (site.kind == SiteKind::attention) {
+        plan_.select(id, selection);
+        plan_.select(projection_of(sites_, site), selection);
+      } else if (site.kind == SiteKind::positionwise) {
+        plan_.select(id, selection);
+      }
     }
   }
 
@@ -116,48 +283,46 @@ class SbpClaims {
 
   const Spec& spec_;
   PlanBuilder& plan_;
-  std::vector<SiteId> dropping_;  // in forward order
+  const SiteTable& sites_;
+  std::string attention_, share_;
+  bool released_;
+  std::vector<Dropping> dropping_;         // in forward order
+  std::map<double, std::int32_t> groups_;  // shared masks by keep ratio
 };
 
-void choose(std::vector<bool>& chosen, std::string_view part, std::string_view whole) {
-  if (part.find_first_not_of("0123456789-") != std::string_view::npos) {
-    throw UsageError(concat("sbp layers '", whole,
-                            "' is none of released, all, a range such as "
-                            "4-11 or a list such as [0;2;4]"));
+double keep_ratio_of(const std::string& text, std::string_view whole) {
+  double ratio = 0.0;
+  if (parse_number(text, ratio) != std::errc() || !(ratio > 0.0 && ratio <= 1.0)) {
+    throw UsageError(concat("sbp keep '", whole, "': '", text,
+                            "' is no ratio in (0, 1]; use a number, a list such as [0.25;0.5] of ",
+                            "one a block, or a ramp such as 0.25..0.75"));
   }
-  const IntegerRange range = parse_range(part);
-  const auto count = static_cast<std::int64_t>(chosen.size());
-  if (range.first < 0 || range.last >= count || range.first > range.last) {
-    throw UsageError(concat("sbp layers '", whole, "' names a block outside 0-", count - 1));
-  }
-  for (std::int64_t i = range.first; i <= range.last; ++i) {
-    chosen[static_cast<std::size_t>(i)] = true;
-  }
-}
-
-// [first, last) of the blocks that the released models drop in.
-std::pair<int, int> released_blocks(std::span<const int> stage_depths, int block_count) {
-  constexpr std::array<int, 4> kConvnextTiny{3, 3, 9, 3}, kConvnextBase{3, 3, 27, 3};
-  if (std::ranges::equal(stage_depths, kConvnextTiny)) return {0, 3 + 3 + 6};
-  if (std::ranges::equal(stage_depths, kConvnextBase)) return {0, 3 + 3 + 21};
-  return {block_count - static_cast<int>(std::lround(2.0 * block_count / 3.0)), block_count};
+  return ratio;
 }
 
 }  // namespace
 
-std::vector<bool> chosen_blocks(std::string_view layers, std::span<const int> stage_depths) {
-  const int block_count = std::accumulate(stage_depths.begin(), stage_depths.end(), 0);
-  std::vector<bool> chosen(static_cast<std::size_t>(block_count), false);
-  if (block_count == 0) return chosen;
-  if (layers == "all") {
-    chosen.assign(chosen.size(), true);
-  } else if (layers == "released") {
-    const auto [first, last] = released_blocks(stage_depths, block_count);
-    std::fill(chosen.begin() + first, chosen.begin() + last, true);
-  } else {
-    for (const std::string& part : parse_list(layers)) choose(chosen, part, layers);
+std::vector<double> parse_keep_ratios(std::string_view text, std::size_t blocks) {
+  const std::size_t dots = text.find("..");
+  if (dots != std::string_view::npos) {
+    const double first = keep_ratio_of(std::string(text.substr(0, dots)), text);
+    const double last = keep_ratio_of(std::string(text.substr(dots + 2)), text);
+    std::vector<double> ratios;
+    for (std::size_t i = 0; i < blocks; ++i) {
+      const double place =
+          blocks > 1 ? static_cast<double>(i) / static_cast<double>(blocks - 1) : 0.0;
+      ratios.push_back(first + (last - first) * place);
+    }
+    return ratios;
   }
-  return chosen;
+  std::vector<double> ratios;
+  for (const std::string& part : parse_list(text)) ratios.push_back(keep_ratio_of(part, text));
+  if (ratios.size() == 1) ratios.assign(blocks, ratios.front());
+  if (ratios.size() != blocks) {
+    throw UsageError(concat("sbp keep '", text, "' lists ", ratios.size(), " ratios and ", blocks,
+                            " blocks drop; give one of each"));
+  }
+  return ratios;
 }
 
 Strategy full_strategy() {
@@ -167,36 +332,68 @@ Strategy full_strategy() {
           .claim = [](const Spec&, PlanBuilder&) {}};
 }
 
-Strategy sbp_strategy() {
-  std::vector<KeySchema> keys = {
+namespace {
+
+std::vector<KeySchema> sbp_keys() {
+  return {
       {.key = "keep",
-       .kind = ValueKind::real,
+       .kind = ValueKind::text,
        .default_value = "0.5",
-       .help = "keep ratio: share of grid rows whose gradient is kept, in (0, 1]",
-       .minimum = 0.0,
-       .maximum = 1.0,
-       .open_minimum = true},
-      word_key("mask", {"grid", "random"}, "how kept rows are chosen each step"),
-      word_key("attention", {"query", "none"},
-               "query: only kept query rows carry gradient; none: attention is left alone"),
-      word_key("proj", {"kept", "all"},
-               "rows the output projection keeps: kept, or all as released"),
-      word_key("mlp", {"store", "off"},
-               "store: the MLP keeps kept rows only; off: the MLP is left alone"),
+       .help = "keep ratio, in (0, 1]: share of grid rows whose gradient is kept; a list "
+               "[0.25;0.5] of one a dropping block, or a ramp 0.25..0.75 over them"},
+      word_key("mask", {"grid", "exact", "random", "stratified"},
+               "rows kept each step: the released grid, which snaps the ratio to a stride; a grid "
+               "of the exact count; at random; at random one in each run of rows"),
+      {.key = "start",
+       .kind = ValueKind::integer,
+       .default_value = "-1",
+       .help = "starting point of a grid mask in every step; -1: drawn each step",
+       .minimum = -1,
+       .maximum = 1e9},
+      word_key("share", {"all", "layer", "sample", "none"},
+               "who shares a mask in a step: all layers and samples; samples (each layer has its "
+               "own); layers (each sample has its own); nobody"),
+      word_key("attention", {"query", "qkv", "qkv_exact", "head", "none"},
+               "query: kept queries carry gradient; qkv: kept rows see kept rows only, as "
+               "released (the value changes); qkv_exact: no gradient to keys and values of dropped "
+               "rows; head: kept heads carry gradient; none: attention is left alone"),
+      word_key("proj", {"auto", "kept", "all"},
+               "rows the output projection keeps; auto: kept, with compat=released all"),
+      word_key("mlp", {"auto", "function", "store", "recompute", "off"},
+               "kept rows of the MLP: as one node that computes the non-linearity again; stored; "
+               "computed again from their input (CVPR 2022); off: the MLP is left alone; auto: "
+               "function, with compat=released store"),
       word_key("downsample", {"kept", "all"},
                "rows the linear between two stages keeps, if the next block drops: kept, or all"),
       word_key("norm", {"kept", "all"},
                "pixels that batch norms of residual branches keep: kept, or all"),
+      word_key("unbiased", {"no", "yes"},
+               "yes: gradient of kept rows is divided by their probability; needs share=layer or "
+               "none"),
+      word_key(
+          "compat", {"none", "released"},
+          "released: as the papers' code, masks in evaluation and dropped rows of qkv included"),
       {.key = "layers",
        .kind = ValueKind::text,
        .default_value = "released",
-       .help = "blocks that drop: released (the papers' two thirds), all, 4-11, [0;2;4]"},
+       .help = "where rows drop: released (the papers' two thirds of the blocks), all, 4-11, "
+               "[0;2;4], 0.5 (the last half), or names such as *.mlp"},
   };
-  return {
-      .schema = {.name = "sbp",
-                 .summary = "stochastic backpropagation: gradient of kept rows only, exact forward",
-                 .keys = std::move(keys)},
-      .claim = [](const Spec& spec, PlanBuilder& plan) { SbpClaims(spec, plan).run(); }};
+}
+
+}  // namespace
+
+Strategy sbp_strategy() {
+  return {.schema = {.name = "sbp",
+                     .summary = "stochastic backpropagation: gradient of kept rows only",
+                     .keys = sbp_keys()},
+          .settle =
+              [](Spec& spec) {
+                const bool released = spec.text("compat") == "released";
+                fill_auto(spec, "proj", released ? "all" : "kept");
+                fill_auto(spec, "mlp", released ? "store" : "function");
+              },
+          .claim = [](const Spec& spec, PlanBuilder& plan) { SbpClaims(spec, plan).run(); }};
 }
 
 }  // namespace sbp

@@ -4,6 +4,8 @@
 #include <set>
 #include <utility>
 
+#include "sbp/base/error.h"
+
 namespace sbp {
 
 std::string_view to_string(SiteKind kind) {
@@ -47,6 +49,12 @@ std::vector<int> SiteTable::stage_depths() const {
 SiteId SiteTable::find(std::string_view name) const {
   const auto found = std::ranges::find(sites_, name, &Site::name);
   return found == sites_.end() ? -1 : static_cast<SiteId>(found - sites_.begin());
+}
+
+std::string kinds_of(const SiteTable& sites) {
+  std::set<std::string> kinds;
+  for (const Site& site : sites.sites()) kinds.emplace(to_string(site.kind));
+  return join(std::vector<std::string>(kinds.begin(), kinds.end()));
 }
 
 }  // namespace sbp

@@ -48,6 +48,8 @@ struct Site {
   int block = -1;
   RowGeometry geometry = {};  // no cells: rows carry no grid here
   int stage = 0;              // index of the stage its block lies in
+  int heads = 0;              // of an attention
+  SiteId within = -1;         // the positionwise site whose body it is part of; -1: of none
 };
 
 // The sites of one model, in forward order, and the layers that scopes are opened for.
@@ -65,6 +67,10 @@ class SiteTable {
   // Blocks of each stage.
   std::vector<int> stage_depths() const;
 
+  // Of all rows, the head reads the leading ones only (a class token).
+  bool head_reads_leading() const { return head_reads_leading_; }
+  void set_head_reads_leading() { head_reads_leading_ = true; }
+
   LayerTable& layers() { return layers_; }
   const LayerTable& layers() const { return layers_; }
 
@@ -72,6 +78,10 @@ class SiteTable {
   std::vector<Site> sites_;
   LayerTable layers_;
   int block_count_ = 0;
+  bool head_reads_leading_ = false;
 };
+
+// The kinds of site that there are, for messages: "attention, linear, norm".
+std::string kinds_of(const SiteTable& sites);
 
 }  // namespace sbp

@@ -92,10 +92,10 @@ class Convnext : public Model {
 
  private:
   struct Block {
-    LayerId layer = kNoLayer, gamma_layer = kNoLayer;
-    Affine depthwise, norm, fc1, fc2;
-    at::Tensor gamma;  // undefined: no layer scale
-    SiteId add = -1, body = -1, act = -1;
+    LayerId layer = kNoLayer;
+    Affine depthwise;
+    Mlp mlp;
+    SiteId add = -1, body = -1;
     double drop_path = 0.0;
   };
   struct Stage {
@@ -182,20 +182,25 @@ class Convnext : public Model {
     block.add = sites_.add(named(".add", SiteKind::residual));
     block.depthwise =
         make_weighted(named(".conv_dw", SiteKind::conv2d), {width, 1, kKernel, kKernel});
-    block.norm = make_norm(named(".norm", SiteKind::norm), width);
     block.body = sites_.add(named(".mlp", SiteKind::positionwise));
-    block.fc1 = make_linear(named(".mlp.fc1", SiteKind::linear), width, 4 * width);
-    block.act = sites_.add(named(".mlp.act", SiteKind::nonlinearity));
-    block.fc2 = make_linear(named(".mlp.fc2", SiteKind::linear), 4 * width, width);
-    if (options_.layer_scale > 0.0) {
-      block.gamma_layer = sites_.layers().add(name + ".gamma", "layer_scale");
-      block.gamma = make_.add(name + ".gamma", block.gamma_layer, {width}, kOnes);
-      const c10::NoGradGuard no_grad;
-      if (!on_meta_) block.gamma.fill_(options_.layer_scale);
-    }
+    site.within = block.body;
+    Mlp& mlp = block.mlp;
+    mlp.norm = make_norm(named(".norm", SiteKind::norm), width);
+    mlp.fc1 = make_linear(named(".mlp.fc1", SiteKind::linear), width, 4 * width);
+    mlp.act = sites_.add(named(".mlp.act", SiteKind::nonlinearity));
+    mlp.fc2 = make_linear(named(".mlp.fc2", SiteKind::linear), 4 * width, width);
+    mlp.epsilon = kNormEpsilon;
+    if (options_.layer_scale > 0.0) make_layer_scale(mlp, name + ".gamma", width);
     block.drop_path = block_drop_path(options_.drop_path, next_block_, block_count_);
     ++next_block_;
     stage.blocks.push_back(std::move(block));
+  }
+
+  void make_layer_scale(Mlp& mlp, const std::string& name, std::int64_t width) {
+    mlp.scale_layer = sites_.layers().add(name, "layer_scale");
+    mlp.scale = make_.add(name, mlp.scale_layer, {width}, kOnes);
+    const c10::NoGradGuard no_grad;
+    if (!on_meta_) mlp.scale.fill_(options_.layer_scale);
   }
 
   // [B, channels, image, image] -> [B, N, C].
@@ -225,30 +230,16 @@ class Convnext : public Model {
   at::Tensor forward_block(Execution& run, const Block& block, std::int64_t side,
                            const at::Tensor& x) {
     const ScopedLayer scope(block.layer);
-    const auto branch = [&](const at::Tensor& rows) {
+    // Captures outlive the graph, not only this call: recomputing runs them in backward.
+    const auto branch = [&run, &block, side](const at::Tensor& rows) {
       const at::Tensor mixed = rows_of(run.conv2d(block.depthwise.site, image_of(rows, side),
                                                   {.weight = block.depthwise.weight,
                                                    .bias = block.depthwise.bias,
                                                    .padding = kKernel / 2,
                                                    .groups = rows.size(2)}));
-      // Captures what outlives the graph, not this call: recomputing runs it in backward.
-      return run.positionwise(block.body, mixed, [&run, &block](const at::Tensor& some) {
-        return forward_body(run, block, some);
-      });
+      return run.mlp(block.body, mixed, block.mlp);
     };
-    return run.residual(block.add, x, branch, block.drop_path);
-  }
-
-  // LN, fc1, GELU, fc2, layer scale: a function of each pixel alone.
-  static at::Tensor forward_body(Execution& run, const Block& block, const at::Tensor& x) {
-    at::Tensor h =
-        run.layer_norm(block.norm.site, x, block.norm.weight, block.norm.bias, kNormEpsilon);
-    h = run.linear(block.fc1.site, h, block.fc1.weight, block.fc1.bias);
-    h = run.gelu(block.act, h);
-    h = run.linear(block.fc2.site, h, block.fc2.weight, block.fc2.bias);
-    if (!block.gamma.defined()) return h;
-    const ScopedLayer scope(block.gamma_layer);
-    return h.mul(block.gamma);
+    return run.residual(block.add, x, branch, {.drop_path = block.drop_path});
   }
 
   // Layer norm of the stem and of a downsampling.

@@ -103,11 +103,4 @@ class ParameterMaker {
   std::vector<Parameter>& parameters_;
 };
 
-// A weight and a bias.
-struct Affine {
-  SiteId site = -1;
-  at::Tensor weight;
-  at::Tensor bias;
-};
-
 }  // namespace sbp::experiments

@@ -168,15 +168,16 @@ class ResNet : public Model {
   at::Tensor forward_block(Execution& run, const Block& block, const at::Tensor& x) {
     const ScopedLayer scope(block.layer);
     const at::Tensor shortcut = block.downsample ? conv_norm(run, *block.downsample, x) : x;
-    // The branch starts from the block's input, which a downsampled shortcut no longer is.
-    const at::Tensor sum = run.residual(block.add, shortcut, [&](const at::Tensor&) {
-      at::Tensor h = x;
+    // Captures outlive the graph, not only this call: recomputing runs them in backward.
+    const auto branch = [&run, &block](const at::Tensor& in) {
+      at::Tensor h = in;
       for (std::size_t i = 0; i < block.steps.size(); ++i) {
         if (i > 0) h = run.relu(block.acts[i - 1], h);
         h = conv_norm(run, block.steps[i], h);
       }
       return h;
-    });
+    };
+    const at::Tensor sum = run.residual(block.add, x, branch, {.shortcut = shortcut});
     return run.relu(block.acts.back(), sum);
   }
 

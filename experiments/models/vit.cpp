@@ -37,9 +37,10 @@ class Vit : public Model {
     grid_ = {.leading = 1, .height = side, .width = side};
     build_stem();
     for (int i = 0; i < options.depth; ++i) build_block(i);
+    sites_.set_head_reads_leading();
     norm_ = make_norm("norm", -1);
     if (options.dropout > 0.0) drop_ = sites_.add("head_drop", SiteKind::dropout);
-    head_ = make_linear("head", -1, options.dim, options.classes);
+    head_ = make_linear({.name = "head"}, options.dim, options.classes);
   }
 
   at::Tensor forward(Execution& run, const at::Tensor& images) override {
@@ -54,23 +55,28 @@ class Vit : public Model {
  private:
   struct Block {
     LayerId layer = kNoLayer;
-    Affine norm1, qkv, proj, norm2, fc1, fc2;
-    SiteId attention = -1, attention_add = -1, mlp = -1, act = -1, mlp_add = -1;
+    Affine norm1, qkv, proj;
+    Mlp mlp;
+    SiteId attention = -1, attention_add = -1, mlp_site = -1, mlp_add = -1;
     double drop_path = 0.0;
   };
 
-  Affine make_norm(const std::string& name, int block) {
-    const SiteId site = sites_.add(name, SiteKind::norm, block);
+  // `within` as Site has it.
+  Affine make_norm(const std::string& name, int block, SiteId within = -1) {
+    const SiteId site =
+        sites_.add({.name = name, .kind = SiteKind::norm, .block = block, .within = within});
     const LayerId layer = sites_[site].layer;
     return {site, make_.add(name + ".weight", layer, {options_.dim}, kOnes),
             make_.add(name + ".bias", layer, {options_.dim}, kZeros)};
   }
 
-  Affine make_linear(const std::string& name, int block, std::int64_t in, std::int64_t out) {
-    const SiteId site =
-        sites_.add(name, SiteKind::linear, block, block < 0 ? RowGeometry{} : grid_);
-    const LayerId layer = sites_[site].layer;
-    return {site, make_.add(name + ".weight", layer, {out, in}, truncated_normal(kWeightDeviation)),
+  // The rest of `site` is filled in; `in` and `out` are widths.
+  Affine make_linear(Site site, std::int64_t in, std::int64_t out) {
+    site.kind = SiteKind::linear;
+    const std::string name = site.name;
+    const SiteId id = sites_.add(std::move(site));
+    const LayerId layer = sites_[id].layer;
+    return {id, make_.add(name + ".weight", layer, {out, in}, truncated_normal(kWeightDeviation)),
             make_.add(name + ".bias", layer, {out}, kZeros)};
   }
 
@@ -95,23 +101,40 @@ class Vit : public Model {
   void build_block(int index) {
     const std::string name = concat("blocks.", index);
     const std::int64_t dim = options_.dim;
-    const auto hidden =
-        static_cast<std::int64_t>(std::lround(static_cast<double>(dim) * options_.mlp_ratio));
     Block block;
     block.layer = sites_.layers().add(name, "block");
     block.attention_add = sites_.add(name + ".attn_add", SiteKind::residual, index, grid_);
     block.norm1 = make_norm(name + ".norm1", index);
-    block.attention = sites_.add(name + ".attn", SiteKind::attention, index, grid_);
-    block.qkv = make_linear(name + ".attn.qkv", index, dim, 3 * dim);
-    block.proj = make_linear(name + ".attn.proj", index, dim, dim);
+    block.attention = sites_.add({.name = name + ".attn",
+                                  .kind = SiteKind::attention,
+                                  .block = index,
+                                  .geometry = grid_,
+                                  .heads = static_cast<int>(options_.heads)});
+    const auto linear = [&](const std::string& part, std::int64_t out) {
+      return make_linear({.name = name + part, .block = index, .geometry = grid_}, dim, out);
+    };
+    block.qkv = linear(".attn.qkv", 3 * dim);
+    block.proj = linear(".attn.proj", dim);
     block.mlp_add = sites_.add(name + ".mlp_add", SiteKind::residual, index, grid_);
-    block.norm2 = make_norm(name + ".norm2", index);
-    block.mlp = sites_.add(name + ".mlp", SiteKind::positionwise, index, grid_);
-    block.fc1 = make_linear(name + ".mlp.fc1", index, dim, hidden);
-    block.act = sites_.add(name + ".mlp.act", SiteKind::nonlinearity, index, grid_);
-    block.fc2 = make_linear(name + ".mlp.fc2", index, hidden, dim);
+    build_mlp(block, name, index);
     block.drop_path = block_drop_path(options_.drop_path, index, static_cast<int>(options_.depth));
     blocks_.push_back(std::move(block));
+  }
+
+  void build_mlp(Block& block, const std::string& name, int index) {
+    const auto hidden = static_cast<std::int64_t>(
+        std::lround(static_cast<double>(options_.dim) * options_.mlp_ratio));
+    block.mlp_site = sites_.add(name + ".mlp", SiteKind::positionwise, index, grid_);
+    block.mlp.norm = make_norm(name + ".norm2", index, block.mlp_site);
+    Site part{
+        .name = name + ".mlp.fc1", .block = index, .geometry = grid_, .within = block.mlp_site};
+    block.mlp.fc1 = make_linear(part, options_.dim, hidden);
+    part.name = name + ".mlp.act";
+    part.kind = SiteKind::nonlinearity;
+    block.mlp.act = sites_.add(part);
+    part.name = name + ".mlp.fc2";
+    block.mlp.fc2 = make_linear(part, hidden, options_.dim);
+    block.mlp.epsilon = kNormEpsilon;
   }
 
   // [B, channels, image, image] -> [B, N, C].
@@ -127,42 +150,35 @@ class Vit : public Model {
 
   at::Tensor forward_block(Execution& run, const Block& block, const at::Tensor& x) {
     const ScopedLayer scope(block.layer);
-    const auto attention = [&](const at::Tensor& rows) {
-      return attention_branch(run, block, rows);
+    // Captures outlive the graph, not only this call: recomputing runs them in backward.
+    const auto attention = [this, &run, &block](const at::Tensor& rows) {
+      return run.attention(block.attention, rows, attention_branch(run, block));
     };
-    const auto mlp = [&](const at::Tensor& rows) {
-      // Captures what outlives the graph, not this call: recomputing runs it in backward.
-      return run.positionwise(block.mlp, rows, [this, &run, &block](const at::Tensor& some) {
-        return mlp_branch(run, block, some);
-      });
+    const auto mlp = [&run, &block](const at::Tensor& rows) {
+      return run.mlp(block.mlp_site, rows, block.mlp);
     };
-    const at::Tensor attended = run.residual(block.attention_add, x, attention, block.drop_path);
-    return run.residual(block.mlp_add, attended, mlp, block.drop_path);
+    const at::Tensor going_on = run.depart(block.attention_add, x);
+    const ResidualOptions options{.drop_path = block.drop_path};
+    const at::Tensor attended = run.residual(block.attention_add, going_on, attention, options);
+    return run.residual(block.mlp_add, attended, mlp, options);
   }
 
-  at::Tensor attention_branch(Execution& run, const Block& block, const at::Tensor& x) {
-    const std::int64_t heads = options_.heads;
-    const std::int64_t head_dim = options_.dim / heads;
-    const at::Tensor normed =
-        run.layer_norm(block.norm1.site, x, block.norm1.weight, block.norm1.bias, kNormEpsilon);
-    const auto parts = run.linear(block.qkv.site, normed, block.qkv.weight, block.qkv.bias)
-                           .unflatten(-1, {3, heads, head_dim})
-                           .unbind(2);  // q, k, v: [B, N, H, D]
-    const AttentionInputs inputs{parts[0], parts[1], parts[2],
-                                 1.0 / std::sqrt(static_cast<double>(head_dim)),
-                                 options_.fused_attention};
-    return run.attention(block.attention, inputs, block.proj.site, [&](const at::Tensor& rows) {
-      return run.linear(block.proj.site, rows, block.proj.weight, block.proj.bias);
-    });
-  }
-
-  // LN, fc1, GELU, fc2: a function of each token alone.
-  at::Tensor mlp_branch(Execution& run, const Block& block, const at::Tensor& x) {
-    at::Tensor h =
-        run.layer_norm(block.norm2.site, x, block.norm2.weight, block.norm2.bias, kNormEpsilon);
-    h = run.linear(block.fc1.site, h, block.fc1.weight, block.fc1.bias);
-    h = run.gelu(block.act, h);
-    return run.linear(block.fc2.site, h, block.fc2.weight, block.fc2.bias);
+  AttentionBranch attention_branch(Execution& run, const Block& block) const {
+    const std::int64_t heads = options_.heads, head_dim = options_.dim / heads;
+    AttentionBranch branch;
+    branch.project_in = [&run, &block, heads, head_dim](const at::Tensor& x) {
+      const at::Tensor normed =
+          run.layer_norm(block.norm1.site, x, block.norm1.weight, block.norm1.bias, kNormEpsilon);
+      return run.linear(block.qkv.site, normed, block.qkv.weight, block.qkv.bias)
+          .unflatten(-1, {3, heads, head_dim});
+    };
+    branch.projection = block.proj.site;
+    branch.project_out = [&run, &block](const at::Tensor& x) {
+      return run.linear(block.proj.site, x, block.proj.weight, block.proj.bias);
+    };
+    branch.scale = 1.0 / std::sqrt(static_cast<double>(head_dim));
+    branch.fused = options_.fused_attention;
+    return branch;
   }
 
   VitOptions options_;

@@ -115,7 +115,7 @@ class ProfileRun {
     report.plan = plan_entries(model->sites(), plan, trainer.kept_rows());
     const std::vector<double> kept_rows = trainer.mean_kept_rows();
     report.strategy = strategy_outcome(plan, kept_rows);
-    report.header.warnings = mask_warnings(plan, kept_rows);
+    report.header.warnings = plan_warnings(plan, kept_rows);
     for (std::string& warning : data_warnings) {
       report.header.warnings.push_back(std::move(warning));
     }
@@ -215,13 +215,9 @@ PlanPreview preview_plan(const ProfileOptions& options) {
   const std::int64_t traced = (options.warmup + 1) * options.accumulate - 1;
   std::vector<std::int64_t> kept_rows;
   for (std::size_t i = 0; i < plan.groups.size(); ++i) {
-    const MaskGroup& group = plan.groups[i];
-    const KeptCells cells = masks.draw({.kind = group.kind,
-                                        .keep_ratio = group.keep_ratio,
-                                        .geometry = group.geometry,
-                                        .group = static_cast<std::int32_t>(i),
-                                        .step = static_cast<std::uint32_t>(traced)});
-    kept_rows.push_back(static_cast<std::int64_t>(split_rows(cells, group.geometry).kept.size()));
+    MaskRequest request = mask_request(plan, static_cast<std::int32_t>(i));
+    request.step = static_cast<std::uint32_t>(traced);
+    kept_rows.push_back(plan.groups[i].geometry.leading + std::ssize(masks.draw(request)));
   }
   PlanPreview preview;
   preview.plan = plan_entries(model->sites(), plan, kept_rows);

@@ -67,15 +67,28 @@ reports::PlanEntry plain_entry(const Site& site) {
   return entry;
 }
 
-void describe_selection(reports::PlanEntry& entry, const Site& site, const MaskGroup& group,
-                        double kept) {
-  entry.select = concat(site.kind == SiteKind::attention ? "query rows" : "rows", ", ",
-                        to_string(group.kind), " mask");
+// Of which rows gradient is kept, in words.
+std::string kept_words(const Site& site, const RowSelection& selection) {
+  if (selection.departed) return "all rows here";
+  if (site.kind != SiteKind::attention) return "rows";
+  switch (selection.path) {
+    case AttentionPath::query: return "query rows";
+    case AttentionPath::qkv_exact: return "query, key and value rows";
+    case AttentionPath::qkv: return "rows, that see kept ones only";
+    case AttentionPath::head: return "heads";
+  }
+  return "rows";
+}
+
+void describe_selection(reports::PlanEntry& entry, const Site& site, const PlanRow& row,
+                        const MaskGroup& group) {
+  const std::string who = group.per_sample ? "of each sample" : "";
+  entry.select = concat(row.departs ? "dropped rows leave here" : kept_words(site, *row.select),
+                        ", ", to_string(group.kind), " mask", who.empty() ? "" : " ", who);
+  if (group.weight != 1.0) entry.select += concat(", gradient times ", group.weight);
   entry.keep_ratio = group.keep_ratio;
   entry.mask_group = group.name;
-  entry.kept_rows = static_cast<std::int64_t>(kept);
-  entry.effective_keep_ratio =
-      static_cast<double>(entry.kept_rows) / static_cast<double>(entry.rows);
+  if (row.select->of_heads()) entry.rows = group.geometry.rows();
 }
 
 // Says that some starting points of a grid mask keep no cell, which a mean over steps hides.
@@ -87,6 +100,35 @@ std::string empty_starts(const MaskGroup& group) {
                 static_cast<double>(starts) / static_cast<double>(starts - diagonals),
                 ": keep=", group.keep_ratio, " has ", starts, " starting points and the grid ",
                 diagonals, " diagonals");
+}
+
+// What a group's mask got of what was asked, where it is worth saying.
+std::vector<std::string> group_warnings(const MaskGroup& group, double kept_rows) {
+  constexpr double kNoticeable = 0.02;  // a class token among 197 rows moves 0.5 by 0.0025
+  const auto rows = static_cast<double>(group.geometry.rows());
+  if (group.kind == MaskKind::bernoulli) {
+    if (kept_rows > 0.0) return {};
+    return {concat("'", group.name, "': none is kept, no gradient passes this attention")};
+  }
+  std::vector<std::string> warnings;
+  const double got = kept_rows / rows;
+  const std::string mask = concat("the ", to_string(group.kind), " mask on ", group.geometry.height,
+                                  "x", group.geometry.width, " cells");
+  if (kept_rows <= static_cast<double>(group.geometry.leading)) {
+    warnings.push_back(concat(mask, " keeps no cell at keep=", group.keep_ratio, ": ",
+                              group.geometry.leading > 0 ? "only always-kept rows carry gradient"
+                                                         : "no row carries gradient"));
+  } else if (kept_rows >= rows) {
+    warnings.push_back(
+        concat(mask, " drops nothing at keep=", group.keep_ratio, ": this is full backward"));
+  } else if (std::abs(got - group.keep_ratio) > kNoticeable) {
+    warnings.push_back(concat(mask, " keeps ", got, " of the rows, not the ", group.keep_ratio,
+                              " asked for; see effective_keep_ratio"));
+  }
+  if (const std::string empty = empty_starts(group); !empty.empty()) {
+    warnings.push_back(concat(mask, " ", empty));
+  }
+  return warnings;
 }
 
 }  // namespace
@@ -136,10 +178,13 @@ std::vector<reports::PlanEntry> plan_entries(const SiteTable& sites, const Plan&
     if (row.select) {
       const auto group = static_cast<std::size_t>(row.select->group);
       const auto kept = static_cast<double>(kept_rows.at(group));
-      describe_selection(entry, sites[id], plan.groups.at(group),
-                         site_rows(*row.select, plan.groups.at(group), kept));
+      describe_selection(entry, sites[id], row, plan.groups.at(group));
+      entry.kept_rows =
+          static_cast<std::int64_t>(site_rows(*row.select, plan.groups.at(group), kept));
+      entry.effective_keep_ratio =
+          static_cast<double>(entry.kept_rows) / static_cast<double>(entry.rows);
     }
-    if (row.materialise == Materialise::recompute) entry.materialise = "recompute";
+    entry.materialise = to_string(row.materialise);
     for (const auto& [role, codec] : row.codes) {
       entry.code += concat(entry.code.empty() ? "" : ",", to_string(role), "=", to_string(codec));
     }
@@ -155,7 +200,7 @@ reports::StrategyOutcome strategy_outcome(const Plan& plan, const std::vector<do
   outcome.forward_exact = plan.forward_exact;
   double rows = 0, kept = 0;
   for (const PlanRow& row : plan.rows) {
-    if (!row.select) continue;
+    if (!row.select || row.select->of_heads()) continue;
     const auto group = static_cast<std::size_t>(row.select->group);
     const MaskGroup& mask = plan.groups.at(group);
     rows += site_rows(*row.select, mask, static_cast<double>(mask.geometry.rows()));
@@ -165,28 +210,14 @@ reports::StrategyOutcome strategy_outcome(const Plan& plan, const std::vector<do
   return outcome;
 }
 
-std::vector<std::string> mask_warnings(const Plan& plan, const std::vector<double>& kept_rows) {
-  constexpr double kNoticeable = 0.02;  // a class token among 197 rows moves 0.5 by 0.0025
-  std::vector<std::string> warnings;
+std::vector<std::string> plan_warnings(const Plan& plan, const std::vector<double>& kept_rows) {
+  std::vector<std::string> warnings = plan.warnings;
   for (std::size_t i = 0; i < plan.groups.size(); ++i) {
-    const MaskGroup& group = plan.groups[i];
-    const auto rows = static_cast<double>(group.geometry.rows());
-    const double got = kept_rows.at(i) / rows;
-    const std::string mask = concat("the ", to_string(group.kind), " mask on ",
-                                    group.geometry.height, "x", group.geometry.width, " cells");
-    if (kept_rows.at(i) <= static_cast<double>(group.geometry.leading)) {
-      warnings.push_back(concat(mask, " keeps no cell at keep=", group.keep_ratio, ": ",
-                                group.geometry.leading > 0 ? "only always-kept rows carry gradient"
-                                                           : "no row carries gradient"));
-    } else if (kept_rows.at(i) >= rows) {
-      warnings.push_back(
-          concat(mask, " drops nothing at keep=", group.keep_ratio, ": this is full backward"));
-    } else if (std::abs(got - group.keep_ratio) > kNoticeable) {
-      warnings.push_back(concat(mask, " keeps ", got, " of the rows, not the ", group.keep_ratio,
-                                " asked for; see effective_keep_ratio"));
-    }
-    if (const std::string empty = empty_starts(group); !empty.empty()) {
-      warnings.push_back(concat(mask, " ", empty));
+    for (std::string& warning : group_warnings(plan.groups[i], kept_rows.at(i))) {
+      // Layers with masks of their own say the same thing many times.
+      if (std::ranges::find(warnings, warning) == warnings.end()) {
+        warnings.push_back(std::move(warning));
+      }
     }
   }
   return warnings;

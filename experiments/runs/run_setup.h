@@ -47,7 +47,7 @@ std::vector<reports::PlanEntry> plan_entries(const SiteTable& sites, const Plan&
 // `kept_rows`: of each mask group, a mean where more than one step is reported.
 reports::StrategyOutcome strategy_outcome(const Plan& plan, const std::vector<double>& kept_rows);
 // Sentences for what the masks made of the keep ratios that were asked for, where it differs.
-std::vector<std::string> mask_warnings(const Plan& plan, const std::vector<double>& kept_rows);
+std::vector<std::string> plan_warnings(const Plan& plan, const std::vector<double>& kept_rows);
 reports::ModelFacts model_facts(const ResolvedRun& run, const Model& model);
 
 // Command line, resolved configuration and environment.

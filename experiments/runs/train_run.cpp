@@ -189,7 +189,7 @@ class TrainRun {
     const std::vector<double> kept = rows_.means(report_.steps);
     report_.strategy = strategy_outcome(plan_, kept);
     if (report_.steps > 0) {
-      for (std::string& warning : mask_warnings(plan_, kept)) warn(std::move(warning));
+      for (std::string& warning : plan_warnings(plan_, kept)) warn(std::move(warning));
     }
     add_overflow_warnings();
     for (const std::string& warning : data_.warnings) warn(warning);
@@ -255,7 +255,7 @@ class TrainRun {
       trainer_.loss_scaler()->restore(state);
     }
     read_optimizer(tensors, checkpoint.step - skipped_steps(), *optimizer_);
-    if (checkpoint.step > 0) trainer_.resume_after(checkpoint.step);
+    if (checkpoint.step > 0) trainer_.resume_after(checkpoint.step, run_.options.batch);
     check_nothing_else(tensors, path, *model_, *optimizer_, averages);
     last_saved_ = checkpoint.step;
     const reports::Header header = std::move(report_.header);

@@ -110,8 +110,7 @@ void Trainer::run_batch(const Batch& batch, std::int64_t index, std::int64_t ste
   tensors = {};  // before the next ones are made
   load(batch, tensors);
   if (hooks.batch_ready) hooks.batch_ready(tensors.images, tensors.targets);
-  execution_.begin_step(static_cast<std::uint32_t>(step * options_.accumulate + index), true,
-                        options_.device, options_.seed);
+  begin_batch(step * options_.accumulate + index, batch.size);
   const std::vector<std::int64_t> kept = execution_.kept_rows();
   for (std::size_t i = 0; i < kept.size(); ++i) {
     mean_kept_rows_[i] += static_cast<double>(kept[i]) / count;
@@ -198,14 +197,21 @@ StepResult Trainer::step(const Batch& batch, std::int64_t step, double learning_
                     hooks);
 }
 
-void Trainer::resume_after(std::int64_t steps) {
+void Trainer::begin_batch(std::int64_t index, std::int64_t samples) {
+  execution_.begin_step({.step = static_cast<std::uint32_t>(index),
+                         .training = true,
+                         .device = options_.device,
+                         .seed = options_.seed,
+                         .batch = samples});
+}
+
+void Trainer::resume_after(std::int64_t steps, std::int64_t batch) {
   if (options_.zero_grad != ZeroGrad::end) {
     for (const Parameter& parameter : model_.parameters()) {
       parameter.value.mutable_grad() = at::zeros_like(parameter.value);
     }
   }
-  execution_.begin_step(static_cast<std::uint32_t>(steps * options_.accumulate - 1), true,
-                        options_.device, options_.seed);
+  begin_batch(steps * options_.accumulate - 1, batch);
 }
 
 reports::Evaluation Trainer::evaluate(Loader& loader, const std::function<bool()>& interrupted) {
@@ -219,7 +225,10 @@ reports::Evaluation Trainer::evaluate(Loader& loader, const std::function<bool()
         to_tensor(batch->images, {batch->size, input.channels, input.height, input.width},
                   at::kFloat, options_.device);
     const at::Tensor labels = to_tensor(batch->labels, {batch->size}, at::kLong, options_.device);
-    execution_.begin_step(0, false, options_.device);
+    execution_.begin_step({.training = false,
+                           .device = options_.device,
+                           .seed = options_.seed,
+                           .batch = batch->size});
     const at::Tensor logits =
         options_.precision.loss_input(model_.forward(execution_, images)).contiguous();
     execution_.end_step();

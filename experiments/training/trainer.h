@@ -79,8 +79,9 @@ class Trainer {
                   const StepHooks& hooks = {});
 
   // Makes what `steps` steps would have left behind and the next one drops: gradients (here zeros)
-  // and the last masks. A traced step then has the same books as without an interruption.
-  void resume_after(std::int64_t steps);
+  // and the last masks, of `batch` samples. A traced step then has the same books as without an
+  // interruption.
+  void resume_after(std::int64_t steps, std::int64_t batch);
 
   // Over a whole epoch of `loader`, on the plain path. Stops early when `interrupted`.
   reports::Evaluation evaluate(Loader& loader, const std::function<bool()>& interrupted = {});
@@ -108,6 +109,8 @@ class Trainer {
   };
 
   at::Tensor forward_loss(const at::Tensor& images, const at::Tensor& targets);
+  // Masks and keys of the `index`-th batch of the training.
+  void begin_batch(std::int64_t index, std::int64_t samples);
   void load(const Batch& batch, Tensors& tensors) const;
   // Forward and backward of batch `index` of step `step`.
   void run_batch(const Batch& batch, std::int64_t index, std::int64_t step, Tensors& tensors,

@@ -276,6 +276,12 @@ void fill_zero(Spec& spec, std::string_view key, std::int64_t value) {
   }
 }
 
+void fill_auto(Spec& spec, std::string_view key, std::string_view value) {
+  for (auto& [name, text] : spec.values) {
+    if (name == key && text == "auto") text = value;
+  }
+}
+
 std::string to_string(const Spec& spec) {
   std::string text = spec.name;
   char separator = ':';

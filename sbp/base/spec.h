@@ -68,6 +68,8 @@ std::vector<Spec> parse_specs(std::string_view text, std::string_view what,
 
 // Gives `key` the value `value` where it is 0 and so was left to somebody else.
 void fill_zero(Spec& spec, std::string_view key, std::int64_t value);
+// The same for a word that is "auto".
+void fill_auto(Spec& spec, std::string_view key, std::string_view value);
 
 // The resolved spelling, all keys filled in; parse_spec of it gives an equal Spec.
 std::string to_string(const Spec& spec);

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -34,7 +35,8 @@ TEST_CASE("grid strides round half to even, as released") {
 
 TEST_CASE("rows of a split are ascending, complete and start with the class token") {
   KeyedMaskSource masks(7);
-  for (const MaskKind kind : {MaskKind::grid, MaskKind::random}) {
+  for (const MaskKind kind :
+       {MaskKind::grid, MaskKind::exact, MaskKind::random, MaskKind::stratified}) {
     for (const double keep : {0.1, 0.25, 0.5, 0.6, 0.9}) {
       for (std::uint32_t step = 0; step < 8; ++step) {
         const RowSplit split = split_rows(
@@ -108,6 +110,92 @@ TEST_CASE("every start of a grid mask is drawn equally often") {
   REQUIRE(count.size() == 4);
   // Four sigma of a binomial(4000, 1/4): 110.
   for (const auto& [start, times] : count) CHECK(std::abs(times - 1000) < 110);
+}
+
+TEST_CASE("an exact grid keeps what is asked, and at one half is the released grid") {
+  for (const RowGeometry& grid :
+       {kViT, RowGeometry{.height = 7, .width = 7}, {.height = 3, .width = 5}}) {
+    for (const double keep : {0.1, 0.25, 0.5, 0.55, 0.6, 0.9}) {
+      const auto count = std::llround(keep * static_cast<double>(grid.cells()));
+      for (const double offset : {0.0, 0.3, 0.7, 0.999999}) {
+        CHECK(std::ssize(exact_mask(grid, keep, offset)) == count);
+      }
+      CHECK(kept_range(MaskKind::exact, keep, grid).least == count);
+      CHECK(kept_range(MaskKind::exact, keep, grid).most == count);
+    }
+  }
+  CHECK(exact_mask(kViT, 0.5, 0.75) == grid_mask(14, 14, 0.5, 0));
+  CHECK(exact_mask(kViT, 0.5, 0.25) == grid_mask(14, 14, 0.5, 1));
+}
+
+TEST_CASE("a stratified mask keeps one cell of each run, wherever the runs start") {
+  KeyedMaskSource masks(5);
+  const RowGeometry grid{.height = 4, .width = 6};
+  for (std::uint32_t step = 0; step < 100; ++step) {
+    const KeptCells kept = masks.draw(
+        {.kind = MaskKind::stratified, .keep_ratio = 0.25, .geometry = grid, .step = step});
+    REQUIRE(kept.size() == 6);
+    bool one_a_run = false;
+    for (std::int64_t origin = 0; origin < 4; ++origin) {
+      std::set<std::int64_t> runs;
+      for (const std::int64_t cell : kept) runs.insert((cell + 24 - origin) % 24 / 4);
+      one_a_run = one_a_run || runs.size() == 6;
+    }
+    CHECK(one_a_run);
+  }
+}
+
+TEST_CASE("every cell is kept with the probability that is claimed") {
+  KeyedMaskSource masks(17);
+  const RowGeometry grid{.height = 3, .width = 5};
+  constexpr int kDraws = 4000;
+  for (const MaskKind kind : {MaskKind::grid, MaskKind::exact, MaskKind::random,
+                              MaskKind::stratified, MaskKind::bernoulli}) {
+    for (const double keep : {0.25, 0.4, 0.7}) {
+      std::vector<int> count(15);
+      for (std::uint32_t step = 0; step < kDraws; ++step) {
+        for (const std::int64_t cell :
+             masks.draw({.kind = kind, .keep_ratio = keep, .geometry = grid, .step = step})) {
+          ++count[static_cast<std::size_t>(cell)];
+        }
+      }
+      const double p = inclusion_probability(kind, keep, grid.cells());
+      CAPTURE(to_string(kind));
+      CAPTURE(keep);
+      // Of 225 counts, five sigma of a binomial.
+      const double margin = 5.0 * std::sqrt(kDraws * p * (1.0 - p));
+      for (const int times : count) CHECK(std::abs(times - kDraws * p) <= margin);
+    }
+  }
+}
+
+TEST_CASE("a grid's range of counts spans all its starting points") {
+  const KeptRange quarter = kept_range(MaskKind::grid, 0.25, kViT);
+  CHECK(quarter.least == 48);
+  CHECK(quarter.most == 50);
+  CHECK(kept_range(MaskKind::grid, 0.5, kViT).least == 98);
+  CHECK(kept_range(MaskKind::grid, 0.5, kViT).most == 98);
+  CHECK(kept_range(MaskKind::grid, 1e-9, kViT).least == 0);
+}
+
+TEST_CASE("samples have masks of their own; the first has that of the batch") {
+  KeyedMaskSource masks(3);
+  MaskRequest request{.kind = MaskKind::random, .geometry = kViT, .step = 2};
+  const KeptCells shared = masks.draw(request);
+  request.sample = 1;
+  CHECK(masks.draw(request) != shared);
+  request.sample = 0;
+  CHECK(masks.draw(request) == shared);
+  request.group = 1 << 12;
+  CHECK_THROWS_AS(masks.draw(request), Error);
+}
+
+TEST_CASE("a grid mask may start where it is told") {
+  KeyedMaskSource masks(3);
+  for (std::uint32_t step = 0; step < 4; ++step) {
+    CHECK(masks.draw({.keep_ratio = 0.25, .geometry = kViT, .step = step, .start = 3}) ==
+          grid_mask(14, 14, 0.25, 3));
+  }
 }
 
 TEST_CASE("grid masks equal the released ones" * doctest::test_suite("vectors")) {

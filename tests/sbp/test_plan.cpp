@@ -1,8 +1,5 @@
 #include <doctest/doctest.h>
 
-#include <algorithm>
-#include <array>
-
 #include "sbp/base/error.h"
 #include "sbp/plan.h"
 #include "sbp/sbp_strategy.h"
@@ -60,6 +57,8 @@ TEST_CASE("sbp claims attention, projection and MLP of the last two thirds") {
   CHECK(selected("sbp:attention=none,layers=0", sites) == "blocks.0.mlp ");
   CHECK(selected("sbp:mlp=off,layers=[0;2]", sites) ==
         "blocks.0.attn blocks.0.attn.proj blocks.2.attn blocks.2.attn.proj ");
+  CHECK(selected("sbp:layers=*.mlp", sites) == "blocks.0.mlp blocks.1.mlp blocks.2.mlp ");
+  CHECK(selected("sbp:layers=blocks.1", sites) == "blocks.1.attn blocks.1.attn.proj blocks.1.mlp ");
   CHECK(selected("sbp:keep=1", sites) == "");
 }
 
@@ -71,22 +70,10 @@ TEST_CASE("one mask group serves all sites, and the spec is resolved") {
   CHECK(plan.groups[0].kind == MaskKind::random);
   CHECK(plan.groups[0].geometry == kGrid);
   CHECK(plan.strategy ==
-        "sbp:keep=0.25,mask=random,attention=query,proj=kept,mlp=store,"
-        "downsample=kept,norm=kept,layers=released");
+        "sbp:keep=0.25,mask=random,start=-1,share=all,attention=query,proj=kept,mlp=function,"
+        "downsample=kept,norm=kept,unbiased=no,compat=none,layers=released");
   CHECK(plan.forward_exact);
   CHECK_FALSE(plan.masks_in_evaluation);
-}
-
-TEST_CASE("released layers are the last round(2/3 depth)") {
-  const auto count = [](int blocks) {
-    const auto chosen = chosen_blocks("released", std::array{blocks});
-    return std::count(chosen.begin(), chosen.end(), true);
-  };
-  CHECK(count(12) == 8);
-  CHECK(count(4) == 3);
-  CHECK(count(24) == 16);
-  CHECK(count(1) == 1);
-  CHECK(chosen_blocks("4-11", std::array{12}) == chosen_blocks("released", std::array{12}));
 }
 
 // Stages of the given depths on a grid of 8x8, 4x4, ...; a downsampling before all but the first.
@@ -111,26 +98,6 @@ SiteTable stages_of(const std::vector<int>& depths) {
         .height = grid.height / 2, .width = grid.width / 2, .cell_pixels = grid.cell_pixels * 2};
   }
   return sites;
-}
-
-TEST_CASE("released layers of the papers' ConvNeXt are lists by stage") {
-  const auto kept_by_stage = [](const std::vector<int>& depths) {
-    const auto chosen = chosen_blocks("released", depths);
-    std::vector<int> counts;
-    auto next = chosen.begin();
-    for (const int depth : depths) {
-      counts.push_back(static_cast<int>(std::count(next, next + depth, true)));
-      const bool are_first = std::is_partitioned(next, next + depth, [](bool one) { return one; });
-      CHECK((are_first || counts.back() == 0 || depths[2] < 9));
-      next += depth;
-    }
-    return counts;
-  };
-  CHECK(stages_of({3, 3, 9, 3}).stage_depths() == std::vector{3, 3, 9, 3});
-  CHECK(kept_by_stage({3, 3, 9, 3}) == std::vector{3, 3, 6, 0});
-  CHECK(kept_by_stage({3, 3, 27, 3}) == std::vector{3, 3, 21, 0});
-  CHECK(kept_by_stage({1, 2, 2, 1}) == std::vector{0, 1, 2, 1});
-  CHECK(kept_by_stage({12}) == std::vector{8});
 }
 
 TEST_CASE("finer stages take the coarsest dropping stage's mask in blocks of cells") {
@@ -189,15 +156,189 @@ TEST_CASE("strategies on different layers compose; on one site they collide") {
   CHECK(message.find("blocks.2.attn") != std::string::npos);
 }
 
+// Three blocks as a ViT has them: residuals around both branches, the head reads the class token.
+SiteTable vit_blocks() {
+  SiteTable sites;
+  for (int i = 0; i < 3; ++i) {
+    const std::string name = concat("blocks.", i);
+    sites.add(name + ".attn_add", SiteKind::residual, i, kGrid);
+    sites.add({.name = name + ".attn",
+               .kind = SiteKind::attention,
+               .block = i,
+               .geometry = kGrid,
+               .heads = 3});
+    sites.add(name + ".attn.proj", SiteKind::linear, i, kGrid);
+    sites.add(name + ".mlp_add", SiteKind::residual, i, kGrid);
+    const SiteId mlp = sites.add(name + ".mlp", SiteKind::positionwise, i, kGrid);
+    sites.add({.name = name + ".mlp.fc1",
+               .kind = SiteKind::linear,
+               .block = i,
+               .geometry = kGrid,
+               .within = mlp});
+  }
+  sites.set_head_reads_leading();
+  return sites;
+}
+
+// Keep ratios of the groups that the MLPs belong to.
+std::vector<double> mlp_ratios(const std::string& text, const SiteTable& sites) {
+  const Plan plan = resolve(text, sites, registered());
+  std::vector<double> ratios;
+  for (int i = 0; i < 3; ++i) {
+    const auto& select = plan[sites.find(concat("blocks.", i, ".mlp"))].select;
+    ratios.push_back(select ? plan.groups[static_cast<std::size_t>(select->group)].keep_ratio
+                            : 1.0);
+  }
+  return ratios;
+}
+
+TEST_CASE("keep ratios are one, a list or a ramp over the blocks that drop") {
+  const SiteTable sites = vit_blocks();
+  CHECK(mlp_ratios("sbp:keep=0.25..0.75,layers=all", sites) == std::vector{0.25, 0.5, 0.75});
+  CHECK(mlp_ratios("sbp:keep=[0.75;1;0.25],layers=all", sites) == std::vector{0.75, 1.0, 0.25});
+  CHECK(mlp_ratios("sbp:keep=[0.2;0.4]", sites) == std::vector{1.0, 0.2, 0.4});
+  CHECK(mlp_ratios("sbp:keep=0.5..1", sites) == std::vector{1.0, 0.5, 1.0});
+  // Blocks of one ratio share a mask.
+  CHECK(resolve("sbp:keep=[0.5;0.25;0.5],layers=all", sites, registered()).groups.size() == 2);
+  CHECK(error_of("sbp:keep=[0.2;0.4;0.6]", sites) ==
+        "sbp keep '[0.2;0.4;0.6]' lists 3 ratios and 2 blocks drop; give one of each");
+  CHECK(error_of("sbp:keep=0.5..2", sites).find("'2' is no ratio in (0, 1]") != std::string::npos);
+  CHECK(error_of("sbp:keep=half", sites).find("'half' is no ratio") != std::string::npos);
+}
+
+TEST_CASE("masks are shared by all, or a layer, a sample or nobody has its own") {
+  const SiteTable sites = vit_blocks();
+  const auto groups = [&](const std::string& share) {
+    return resolve("sbp:share=" + share, sites, registered()).groups;
+  };
+  CHECK(groups("all").size() == 1);
+  CHECK_FALSE(groups("all")[0].per_sample);
+  CHECK(groups("sample").size() == 1);
+  CHECK(groups("sample")[0].per_sample);
+  REQUIRE(groups("layer").size() == 4);  // two blocks of attention and MLP
+  CHECK(groups("layer")[0].name == "blocks.1.attn");
+  CHECK(groups("none")[3].per_sample);
+  // The projection goes with its attention.
+  const Plan plan = resolve("sbp:share=layer", sites, registered());
+  CHECK(plan[sites.find("blocks.2.attn.proj")].select->group ==
+        plan[sites.find("blocks.2.attn")].select->group);
+  CHECK(error_of("sbp:share=sample,keep=0.25", sites) == "");  // 4x4 cells: four diagonals of four
+  SiteTable odd;
+  odd.add("a.mlp", SiteKind::positionwise, 0, {.height = 3, .width = 3});
+  CHECK(error_of("sbp:share=sample", odd) ==
+        "sbp share='sample' with mask=grid: it keeps 4 to 5 of 9 cells at keep=0.5, and masks of "
+        "samples need one count; use mask=exact");
+}
+
+TEST_CASE("unbiased weighs by the inverse probability, and not with a shared mask") {
+  const SiteTable sites = vit_blocks();
+  const Plan grid = resolve("sbp:unbiased=yes,share=layer,keep=0.25", sites, registered());
+  for (const MaskGroup& group : grid.groups) CHECK(group.weight == 4.0);
+  const Plan random =
+      resolve("sbp:unbiased=yes,share=layer,keep=0.3,mask=random", sites, registered());
+  CHECK(random.groups[0].weight == 16.0 / 5.0);  // 16 - int(0.7 * 16) cells
+  const Plan heads =
+      resolve("sbp:unbiased=yes,share=layer,attention=head,mlp=off", sites, registered());
+  CHECK(heads.groups[0].weight == doctest::Approx(17.0 / 9.0));
+  for (const std::string share : {"all", "sample"}) {
+    CHECK(error_of("sbp:unbiased=yes,mask=exact,share=" + share, sites)
+              .find("use share=layer or share=none") != std::string::npos);
+  }
+  CHECK(error_of("sbp:unbiased=yes,share=layer,attention=qkv", sites).find("attention='qkv'") !=
+        std::string::npos);
+  CHECK(error_of("sbp:unbiased=yes,share=layer,start=0", sites).find("start='0'") !=
+        std::string::npos);
+  CHECK(error_of("sbp:unbiased=yes,share=layer,mask=random,keep=1e-17", sites)
+            .find("keeps no cell of 16") != std::string::npos);
+}
+
+TEST_CASE("with qkv, dropped rows depart where nobody reads them any more") {
+  const SiteTable sites = vit_blocks();
+  const auto departs = [&](const std::string& text) {
+    const Plan plan = resolve(text, sites, registered());
+    for (SiteId id = 0; id < sites.size(); ++id) {
+      if (plan[id].departs) return sites[id].name;
+    }
+    return std::string();
+  };
+  CHECK(departs("sbp:attention=qkv") == "blocks.1.attn_add");
+  CHECK(departs("sbp:attention=qkv,layers=all") == "blocks.0.attn_add");
+  CHECK(departs("sbp:attention=qkv,mlp=off") == "blocks.1.attn_add");
+  CHECK(departs("sbp:attention=qkv,layers=[0;2]") == "blocks.2.attn_add");
+  CHECK(departs("sbp:attention=qkv,layers=0-1") == "");
+  CHECK(departs("sbp:attention=qkv,keep=0.25..0.75,layers=all") == "blocks.2.attn_add");
+  CHECK(departs("sbp:attention=qkv,share=sample") == "blocks.1.attn_add");
+  CHECK(departs("sbp:attention=qkv,share=layer") == "");
+  CHECK(departs("sbp:attention=qkv,compat=released") == "");
+  CHECK(departs("sbp:attention=qkv_exact") == "");
+  CHECK(departs("sbp") == "");
+  const Plan plan = resolve("sbp:attention=qkv,layers=[0;2]", sites, registered());
+  CHECK_FALSE(plan.forward_exact);
+  CHECK_FALSE(plan[sites.find("blocks.0.attn")].select->departed);
+  CHECK(plan[sites.find("blocks.2.attn")].select->departed);
+  CHECK(plan[sites.find("blocks.2.mlp")].select->departed);
+  CHECK_FALSE(plan[sites.find("blocks.1.mlp")].select.has_value());
+  // A head that reads all rows needs them all.
+  const SiteTable plain = three_blocks();
+  for (const PlanRow& row : resolve("sbp:attention=qkv", plain, registered()).rows) {
+    CHECK_FALSE(row.departs);
+  }
+}
+
+TEST_CASE("compat=released fills in what the released code does, and says so") {
+  const SiteTable sites = vit_blocks();
+  const Plan plan = resolve("sbp:compat=released,attention=qkv", sites, registered());
+  CHECK(plan.strategy.find("proj=all,mlp=store") != std::string::npos);
+  CHECK(plan.masks_in_evaluation);
+  CHECK(plan.warnings.size() == 1);
+  CHECK(resolve("sbp:compat=released,proj=kept", sites, registered())
+            .strategy.find("proj=kept,mlp=store") != std::string::npos);
+  CHECK_FALSE(resolve("sbp", sites, registered()).masks_in_evaluation);
+  CHECK(resolve(plan.strategy, sites, registered()).strategy == plan.strategy);
+}
+
+TEST_CASE("an MLP is one node unless somebody else decides how it is kept") {
+  const SiteTable sites = vit_blocks();
+  const SiteId mlp = sites.find("blocks.1.mlp"), fc1 = sites.find("blocks.1.mlp.fc1");
+  const auto built = [&](const auto& also) {
+    PlanBuilder builder(sites);
+    builder.begin({"one", {}});
+    builder.prefer_function(mlp);
+    builder.begin({"two", {}});
+    also(builder);
+    return std::move(builder).finish()[mlp].materialise;
+  };
+  CHECK(built([](PlanBuilder&) {}) == Materialise::function);
+  CHECK(built([&](PlanBuilder& plan) { plan.materialise(mlp, Materialise::recompute); }) ==
+        Materialise::recompute);
+  CHECK(built([&](PlanBuilder& plan) {
+          plan.code(fc1, SavedRole::linear_input, {"quant", {}});
+        }) == Materialise::store);
+  CHECK(resolve("sbp:mlp=store", sites, registered())[mlp].materialise == Materialise::store);
+  CHECK(resolve("sbp:mlp=recompute", sites, registered())[mlp].materialise ==
+        Materialise::recompute);
+}
+
+TEST_CASE("a fixed start is that of a grid, within its stride") {
+  const SiteTable sites = vit_blocks();
+  CHECK(resolve("sbp:keep=0.25,start=3", sites, registered()).groups[0].start == 3);
+  CHECK(error_of("sbp:keep=0.25,start=4", sites) ==
+        "sbp start='4' is outside 0-3, the grid's starting points at keep=0.25");
+  CHECK(error_of("sbp:mask=random,start=0", sites) ==
+        "sbp start='0' with mask='random'; a grid mask alone has starting points");
+}
+
 TEST_CASE("what cannot be meant is said in one sentence") {
   const SiteTable sites = three_blocks();
   CHECK(error_of("sbp:layers=1-5", sites) == "sbp layers '1-5' names a block outside 0-2");
   CHECK(error_of("sbp:layers=releasd", sites) ==
-        "sbp layers 'releasd' is none of released, all, a range such as 4-11 or a list such as "
-        "[0;2;4]");
+        "sbp layers 'releasd' names 'releasd', which is none of all, released, a range such as "
+        "4-11, a part such as 0.5 or a name of this model: blocks.*.attn, blocks.*.attn.proj, "
+        "blocks.*.mlp, head");
   CHECK(error_of("sbp:attention=none,mlp=off,layers=all", sites) ==
-        "strategy 'sbp:keep=0.5,mask=grid,attention=none,proj=kept,mlp=off,downsample=kept,"
-        "norm=kept,layers=all' drops nothing in this model; use 'full', or other keys");
+        "strategy 'sbp:keep=0.5,mask=grid,start=-1,share=all,attention=none,proj=kept,mlp=off,"
+        "downsample=kept,norm=kept,unbiased=no,compat=none,layers=all' drops nothing in this "
+        "model; use 'full', or other keys");
   CHECK(error_of("sbp+full", sites) ==
         "strategy 'sbp+full' joins 'full', which drops nothing, with others; leave it out");
   CHECK(error_of("sbp:keep=0", sites).find("'0'") != std::string::npos);

@@ -40,11 +40,14 @@ double relative_error(const at::Tensor& got, const at::Tensor& expected);
 // The whole numbers of a tensor; none where the case has no such tensor.
 KeptCells cells_of(const TensorMap& tensors, const std::string& name);
 
-// Always the mask that a case was made with.
+// Always the mask that a case was made with, and the heads that it keeps, one attention after the
+// other.
 class ScriptedMasks : public MaskSource {
  public:
-  explicit ScriptedMasks(KeptCells cells) : cells_(std::move(cells)) {}
+  explicit ScriptedMasks(KeptCells cells, std::vector<KeptCells> heads = {})
+      : cells_(std::move(cells)), heads_(std::move(heads)) {}
   KeptCells draw(const MaskRequest& request) override {
+    if (request.kind == MaskKind::bernoulli) return heads_.at(next_head_++ % heads_.size());
     geometry = request.geometry;
     return cells_;
   }
@@ -52,6 +55,8 @@ class ScriptedMasks : public MaskSource {
 
  private:
   KeptCells cells_;
+  std::vector<KeptCells> heads_;
+  std::size_t next_head_ = 0;
 };
 
 // The largest of relative errors, and of what.

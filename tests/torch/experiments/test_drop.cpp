@@ -27,14 +27,14 @@ class Fixture {
   }
 
   Execution& begin(std::uint32_t step, std::uint64_t seed, bool training = true) {
-    run_->begin_step(step, training, at::kCPU, seed);
+    run_->begin_step({.step = step, .training = training, .seed = seed});
     return *run_;
   }
   // 0 + 1 under drop path: the scale of each sample's branch.
   at::Tensor scales(double rate, bool is_other = false, std::int64_t batch = 64) {
-    return run_->residual(
-        is_other ? other_ : residual_, at::zeros({batch, 3, 2}),
-        [](const at::Tensor& x) { return at::ones(x.sizes()); }, rate);
+    return run_->residual(is_other ? other_ : residual_, at::zeros({batch, 3, 2}),
+                          [](const at::Tensor& x) { return at::ones(x.sizes()); },
+                          {.drop_path = rate});
   }
   at::Tensor dropped(const at::Tensor& x, double rate) { return run_->dropout(drop_, x, rate); }
 

@@ -5,6 +5,8 @@
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
+
 #include "experiments/models/vit.h"
 #include "experiments/runs/train_run.h"
 #include "experiments/strategies.h"
@@ -34,7 +36,7 @@ Pass run_pass(const std::string& strategy, bool fused, at::ScalarType dtype, boo
   const Plan plan = resolve(strategy, model->sites(), strategies());
   KeyedMaskSource masks(9);
   Execution run(model->sites(), plan, masks);
-  run.begin_step(0, training, at::kCPU);
+  run.begin_step({.training = training, .batch = 4});
   at::manual_seed(1);
   const at::Tensor images = at::randn({4, 3, 32, 32}, at::dtype(dtype));
   const at::Tensor labels = at::randint(10, {4}, at::dtype(at::kLong));
@@ -66,7 +68,12 @@ TEST_CASE("keep 1 is the full backward, bit for bit") {
 TEST_CASE("the forward of sbp is exact, its gradient is not") {
   for (const bool fused : {false, true}) {
     for (const std::string strategy :
-         {"sbp:keep=0.5,layers=all", "sbp:keep=0.25,mask=random,layers=all,proj=all"}) {
+         {"sbp:keep=0.5,layers=all", "sbp:keep=0.25,mask=random,layers=all,proj=all",
+          "sbp:keep=0.6,mask=exact,share=none,layers=all",
+          "sbp:keep=0.3,mask=stratified,share=layer,unbiased=yes,mlp=recompute",
+          "sbp:attention=qkv_exact,layers=all", "sbp:attention=head,layers=all",
+          "sbp:keep=0.75..0.25,mask=exact,layers=all"}) {
+      CAPTURE(strategy);
       const Pass full = run_pass("full", fused, at::kDouble);
       const Pass dropped = run_pass(strategy, fused, at::kDouble);
       const double scale = full.logits.abs().max().item<double>();
@@ -78,6 +85,67 @@ TEST_CASE("the forward of sbp is exact, its gradient is not") {
       CHECK(differs);
     }
   }
+}
+
+// The largest difference of two passes, over the largest value of each tensor.
+double difference(const Pass& one, const Pass& other) {
+  const auto relative = [](const at::Tensor& a, const at::Tensor& b) {
+    return a.sub(b).abs().max().item<double>() / std::max(1e-300, b.abs().max().item<double>());
+  };
+  double worst = relative(one.logits, other.logits);
+  for (std::size_t i = 0; i < one.gradients.size(); ++i) {
+    worst = std::max(worst, relative(one.gradients[i], other.gradients[i]));
+  }
+  return worst;
+}
+
+TEST_CASE("with qkv, rows that departed were dead: logits and gradients are those with them") {
+  for (const bool fused : {false, true}) {
+    for (const std::string rest :
+         {"keep=0.5,layers=all", "keep=0.25,layers=1-2", "keep=0.5,mask=random,layers=2",
+          "keep=0.5,layers=all,mlp=off"}) {
+      CAPTURE(rest);
+      const std::string text = "sbp:attention=qkv," + rest;
+      const Pass departed = run_pass(text, fused, at::kDouble);
+      const bool no_mlp = rest.ends_with("mlp=off");
+      const Pass released =
+          run_pass(text + ",compat=released" + (no_mlp ? "" : ",mlp=store"), fused, at::kDouble);
+      const Pass full = run_pass("full", fused, at::kDouble);
+      CHECK(difference(departed, released) <= 1e-12);
+      CHECK(difference(departed, full) > 1e-3);
+    }
+  }
+}
+
+TEST_CASE("how kept rows are kept changes no gradient") {
+  for (const bool fused : {false, true}) {
+    for (const std::string attention : {"query", "qkv", "qkv_exact", "head", "none"}) {
+      const std::string text = "sbp:layers=0-1,attention=" + attention;
+      CAPTURE(text);
+      const Pass stored = run_pass(text + ",mlp=store", fused, at::kDouble);
+      const Pass again = run_pass(text + ",mlp=recompute", fused, at::kDouble);
+      CHECK(difference(again, stored) == 0.0);
+      CHECK(difference(run_pass(text + ",mlp=function", fused, at::kDouble), stored) <= 1e-12);
+      // Without recording qkv_exact is the plain attention, whose keys stand in another order.
+      const double rounding = attention == "qkv_exact" ? 1e-12 : 0.0;
+      CHECK(difference(run_pass(text + ",mlp=store+recompute", fused, at::kDouble), stored) <=
+            rounding);
+    }
+    const Pass full = run_pass("full", fused, at::kFloat);
+    CHECK(difference(run_pass("recompute", fused, at::kFloat), full) == 0.0);
+    CHECK(difference(run_pass("recompute:part=mlp", fused, at::kFloat), full) == 0.0);
+  }
+  const Pass exact = run_pass("full", false, at::kDouble);
+  CHECK(difference(run_pass("recompute:part=activation", false, at::kDouble), exact) <= 1e-12);
+}
+
+TEST_CASE("compat=released masks in evaluation too, and qkv's value then changes") {
+  const Pass full = run_pass("full", false, at::kDouble, false);
+  const auto evaluated = [](const std::string& text) {
+    return run_pass(text, false, at::kDouble, false);
+  };
+  CHECK(difference(evaluated("sbp:attention=qkv,layers=all"), full) == 0.0);
+  CHECK(difference(evaluated("sbp:attention=qkv,layers=all,compat=released"), full) > 1e-3);
 }
 
 TEST_CASE("evaluation takes the plain path, bit for bit") {

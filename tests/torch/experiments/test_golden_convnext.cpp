@@ -87,7 +87,7 @@ WorstError run_case(const GoldenCase& golden) {
   const Plan plan = resolve(strategy_of(golden.options()), model->sites(), strategies());
   ScriptedMasks masks(cells_of(tensors, "keep_index/base"));
   Execution run(model->sites(), plan, masks);
-  run.begin_step(0, true, at::kCPU);
+  run.begin_step({});
   for (int stage = 0; stage < 4; ++stage) {
     const std::string name = concat("keep_index/stage", stage);
     if (!tensors.contains(name)) continue;

@@ -114,7 +114,7 @@ Pass run_pass(const PassOptions& options) {
   const Plan plan = resolve(options.strategy, model->sites(), strategies());
   KeyedMaskSource masks(9);
   Execution run(model->sites(), plan, masks, {.precision = options.precision});
-  run.begin_step(0, true, at::kCPU);
+  run.begin_step({});
   Pass pass;
   at::Tensor loss;
   {
@@ -219,7 +219,7 @@ TEST_CASE("every matmul weight and bias has one copy a step, whoever uses it fir
     const Plan plan = resolve(strategy, model->sites(), strategies());
     KeyedMaskSource masks(9);
     Execution run(model->sites(), plan, masks, {.precision = {.low = at::kBFloat16}});
-    run.begin_step(0, true, at::kCPU);
+    run.begin_step({});
     Pass pass;
     const at::Tensor loss = forward_loss(*model, run, {.low = at::kBFloat16}, pass);
     std::set<const void*> storages;
@@ -268,7 +268,7 @@ TEST_CASE("without mixed precision no copy is made") {
   const Plan plan = full_plan(model->sites());
   KeyedMaskSource masks(9);
   Execution run(model->sites(), plan, masks);
-  run.begin_step(0, true, at::kCPU);
+  run.begin_step({});
   Pass pass;
   forward_loss(*model, run, {}, pass);
   for (const Parameter& parameter : model->parameters()) {

@@ -88,7 +88,7 @@ TEST_CASE("three training steps equal the same net in plain operators, bit for b
       for (std::uint32_t step = 0; step < 3; ++step) {
         const at::Tensor images = at::randn({kBatch, 3, 32, 32}, at::dtype(at::kDouble));
         const at::Tensor labels = at::randint(kClasses, {kBatch}, at::dtype(at::kLong));
-        run.begin_step(step, true, at::kCPU);
+        run.begin_step({.step = step});
         const at::Tensor logits = model->forward(run, images);
         const at::Tensor expected = tests::plain_resnet(plain, options, images);
         CHECK(logits.equal(expected));
@@ -122,7 +122,7 @@ TEST_CASE("an evaluated ResNet leaves its running statistics alone, and each ima
   const c10::NoGradGuard no_grad;
   const at::Tensor images = at::randn({kBatch, 3, 32, 32});
   const tests::NamedTensors before = tests::copy_tensors(*model);
-  run.begin_step(0, false, at::kCPU);
+  run.begin_step({.training = false});
   const at::Tensor together = model->forward(run, images);
   const at::Tensor alone = model->forward(run, images.slice(0, 0, 1));
   CHECK(together.slice(0, 0, 1).allclose(alone, 1e-4, 1e-5));
@@ -302,7 +302,7 @@ TEST_CASE("we save what torchvision's in-place form saves") {
       const Plan plan = full_plan(model->sites());
       KeyedMaskSource masks(0);
       Execution run(model->sites(), plan, masks);
-      run.begin_step(0, true, at::kCPU);
+      run.begin_step({});
       const auto ours = trace(*model, {}, at::kCPU, [&](const at::Tensor& images) {
         return model->forward(run, images);
       });
@@ -335,7 +335,7 @@ TEST_CASE("a batch norm that drops pixels saves the kept ones, statistics and th
     const Plan plan = std::move(builder).finish();
     KeyedMaskSource masks(0);
     Execution run(sites, plan, masks);
-    run.begin_step(0, true, device);
+    run.begin_step({.device = device});
     const std::int64_t k = run.kept_rows().at(0);
     CHECK(k == 8);
     const auto memory = trace(
@@ -359,7 +359,7 @@ Gradients gradients_of(Model& model, const std::string& strategy) {
   const Plan plan = resolve(strategy, model.sites(), strategies());
   KeyedMaskSource masks(3);
   Execution run(model.sites(), plan, masks);
-  run.begin_step(0, true, at::kCPU);
+  run.begin_step({});
   at::Generator random = at::detail::createCPUGenerator(7);
   const at::Tensor images = at::randn({kBatch, 3, 32, 32}, random, at::dtype(at::kFloat));
   const at::Tensor labels = at::zeros({kBatch}, at::dtype(at::kLong));

@@ -1,4 +1,6 @@
 // Saved bytes of each ViT block against closed formulas, on CPU and on Meta.
+#include <algorithm>
+
 #include "experiments/runs/profile_run.h"
 #include "sbp/base/error.h"
 #include "tests/torch/experiments/measured_step.h"
@@ -31,24 +33,48 @@ Units full_block(bool fused) {
   return {.all = 16, .row_floats = kHeads * kTokens * (fused ? 1 : kTokens) + 4 * kTokens};
 }
 
-struct Case {
+// What a dropping block saves, of `k` kept rows: the whole set of paths and ways to keep.
+struct Path {
   std::string strategy;
-  bool fused;
-  Units dropping;  // with k kept rows filled in by the test
+  bool project_kept = true;
+  std::int64_t mlp = 6;  // of kept rows: 6 as one node, 10 stored, 1 recomputed
 };
 
-// DESIGN: proj=kept 4 + 12p, proj=all 5 + 11p (fused keeps the output beside it: 5 + 12p).
-Units sbp_block(bool fused, bool project_kept, std::int64_t k) {
-  return {.all = project_kept ? 4 : 5,
-          .kept = project_kept || fused ? 12 : 11,
-          .row_floats = kHeads * k * (fused ? 1 : kTokens) + 2 * kTokens + 2 * k,
+// Statistics of the second norm; recomputing saves its input only.
+std::int64_t mlp_floats(const Path& path, std::int64_t k) {
+  return path.mlp == 1 ? 0 : 2 * k;
+}
+
+// DESIGN: proj=kept 4 + 12p, proj=all 5 + 11p (fused keeps the output beside it: 5 + 12p), with
+// the MLP stored; LN1, the packed projection's input, k and v for all rows.
+Units query_block(const Path& path, bool fused, std::int64_t k) {
+  return {.all = path.project_kept ? 4 : 5,
+          .kept = (path.project_kept || fused ? 2 : 1) + path.mlp,
+          .row_floats = kHeads * k * (fused ? 1 : kTokens) + 2 * kTokens + mlp_floats(path, k),
           .index_bytes = kIndex * k};
 }
 
+// Everything for kept rows only, which see each other; proj=all adds its input for all rows.
+Units qkv_block(const Path& path, bool fused, std::int64_t k) {
+  return {.all = path.project_kept ? 0 : 1,
+          .kept = (path.project_kept || fused ? 6 : 5) + path.mlp,
+          .row_floats = kHeads * k * (fused ? 1 : k) + 2 * k + mlp_floats(path, k),
+          .index_bytes = kIndex * k};
+}
+
+// Keys and values of all rows are needed, but only as numbers.
+Units qkv_exact_block(const Path& path, bool fused, std::int64_t k) {
+  return {.all = 2,
+          .kept = 4 + path.mlp,
+          .row_floats = kHeads * k * (fused ? 1 : kTokens) + 2 * k + mlp_floats(path, k),
+          .index_bytes = kIndex * k};
+}
+
+// `dropping` is what blocks `first` to `last` save, the others are full.
 void check_blocks(const reports::ProfileReport& report, const Units& dropping, bool fused,
-                  std::int64_t k) {
+                  std::int64_t k, std::pair<std::int64_t, std::int64_t> range = {2, kDepth - 1}) {
   for (std::int64_t block = 0; block < kDepth; ++block) {
-    const bool drops = block >= 2;  // the last round(2/3 * 5) = 3
+    const bool drops = block >= range.first && block <= range.second;
     const auto& saved = layer(report.memory, concat("blocks.", block)).saved;
     CAPTURE(block);
     CHECK(saved.distinct_bytes == bytes(drops ? dropping : full_block(fused), k));
@@ -65,25 +91,140 @@ std::int64_t kept_of(const reports::ProfileReport& report) {
   return kTokens;
 }
 
-TEST_CASE("saved bytes of a block equal the closed formula, CPU and Meta") {
+template <typename Formula>
+void check_paths(const std::vector<Path>& paths, const Formula& formula,
+                 std::pair<std::int64_t, std::int64_t> range = {2, kDepth - 1}) {
   for (const std::string device : {"cpu", "meta"}) {
     for (const bool fused : {false, true}) {
-      for (const std::string strategy : {"full", "sbp:keep=0.5", "sbp:keep=0.25",
-                                         "sbp:keep=0.75,mask=random", "sbp:keep=0.5,proj=all"}) {
-        const auto report = measure({.strategy = strategy,
+      for (const Path& path : paths) {
+        const auto report = measure({.strategy = path.strategy,
                                      .device = device,
                                      .attention = fused ? "fused" : "eager",
                                      .batch = kBatch});
-        const std::int64_t k = kept_of(report);
         CAPTURE(device);
         CAPTURE(fused);
-        CAPTURE(strategy);
-        const bool all = strategy.find("proj=all") != std::string::npos;
-        const Units dropping = strategy == "full" ? full_block(fused) : sbp_block(fused, !all, k);
-        check_blocks(report, dropping, fused, k);
+        CAPTURE(path.strategy);
+        CHECK(report.memory.ledger.balanced);
+        const std::int64_t k = kept_of(report);
+        check_blocks(report, formula(path, fused, k), fused, k, range);
       }
     }
   }
+}
+
+TEST_CASE("saved bytes of a block equal the closed formula, CPU and Meta") {
+  check_paths({{.strategy = "full"}},
+              [](const Path&, bool fused, std::int64_t) { return full_block(fused); });
+  check_paths({{.strategy = "sbp:keep=0.5"},
+               {.strategy = "sbp:keep=0.25"},
+               {.strategy = "sbp:keep=0.6,mask=exact"},
+               {.strategy = "sbp:keep=0.3,mask=stratified"},
+               {.strategy = "sbp:keep=0.75,mask=random,mlp=store", .mlp = 10},
+               {.strategy = "sbp:keep=0.5,mlp=recompute", .mlp = 1},
+               {.strategy = "sbp:keep=0.5,mlp=store+recompute:part=mlp,layers=2-4", .mlp = 1},
+               {.strategy = "sbp:keep=0.5,proj=all", .project_kept = false}},
+              query_block);
+}
+
+TEST_CASE("blocks whose value or keys drop save what their formula says") {
+  const std::pair<std::int64_t, std::int64_t> middle{1, 3};
+  check_paths({{.strategy = "sbp:attention=qkv,layers=1-3"},
+               {.strategy = "sbp:attention=qkv,layers=1-3,keep=0.25,mlp=store", .mlp = 10},
+               {.strategy = "sbp:attention=qkv,layers=1-3,compat=released",
+                .project_kept = false,
+                .mlp = 10}},
+              qkv_block, middle);
+  check_paths({{.strategy = "sbp:attention=qkv_exact"},
+               {.strategy = "sbp:attention=qkv_exact,keep=0.25,mlp=recompute", .mlp = 1}},
+              qkv_exact_block);
+}
+
+TEST_CASE("rows that departed are saved by no later block, and their index by the first alone") {
+  for (const std::string device : {"cpu", "meta"}) {
+    for (const bool fused : {false, true}) {
+      const auto report = measure({.strategy = "sbp:attention=qkv",
+                                   .device = device,
+                                   .attention = fused ? "fused" : "eager",
+                                   .batch = kBatch});
+      CAPTURE(device);
+      CAPTURE(fused);
+      const std::int64_t k = kept_of(report);
+      Units units = qkv_block({}, fused, k);
+      for (std::int64_t block = 0; block < kDepth; ++block) {
+        CAPTURE(block);
+        units.index_bytes = block == 2 ? kIndex * k : 0;
+        CHECK(layer(report.memory, concat("blocks.", block)).saved.distinct_bytes ==
+              bytes(block < 2 ? full_block(fused) : units, k));
+      }
+      // The last norm sees kept rows only.
+      CHECK(layer(report.memory, "norm").saved.distinct_bytes ==
+            kFloat * kBatch * (k * kWidth + 2 * k));
+    }
+  }
+}
+
+TEST_CASE("kept heads save their q, k, v and map for all rows") {
+  for (const std::string device : {"cpu", "meta"}) {
+    for (const bool fused : {false, true}) {
+      const auto report = measure({.strategy = "sbp:attention=head,mlp=off,layers=all",
+                                   .device = device,
+                                   .attention = fused ? "fused" : "eager",
+                                   .batch = kBatch});
+      CAPTURE(device);
+      CAPTURE(fused);
+      bool some_dropped = false;
+      for (std::int64_t block = 0; block < kDepth; ++block) {
+        const std::string name = concat("blocks.", block);
+        const auto entry =
+            std::ranges::find(report.plan, name + ".attn", &reports::PlanEntry::site);
+        const std::int64_t heads = entry->kept_rows;
+        CAPTURE(block);
+        CAPTURE(heads);
+        CHECK(entry->rows == kHeads);
+        some_dropped = some_dropped || heads < kHeads;
+        const std::int64_t head_width = kWidth / kHeads;
+        const std::int64_t map =
+            fused ? (heads > 0 ? heads * kTokens : 0) : heads * kTokens * kTokens;
+        const std::int64_t of_heads = heads * kTokens * head_width;
+        const bool all = heads == kHeads;
+        CHECK(layer(report.memory, name).saved.distinct_bytes ==
+              kFloat * kBatch *
+                      (13 * kTokens * kWidth + (fused && !all && heads > 0 ? 4 : 3) * of_heads +
+                       map + 4 * kTokens) +
+                  (all ? 0 : kIndex * heads));
+      }
+      CHECK(some_dropped);
+    }
+  }
+}
+
+TEST_CASE("masks of samples cost their index, and nothing else") {
+  check_paths({{.strategy = "sbp:keep=0.5,share=sample"}},
+              [](const Path& path, bool fused, std::int64_t k) {
+                Units units = query_block(path, fused, k);
+                units.index_bytes *= kBatch;
+                return units;
+              });
+}
+
+TEST_CASE("recomputing keeps a branch's input, an MLP's, or all but one of its activations") {
+  const std::pair<std::int64_t, std::int64_t> all{0, kDepth - 1};
+  const auto floats = [](bool fused) { return full_block(fused).row_floats; };
+  check_paths(
+      {{.strategy = "recompute"}}, [](const Path&, bool, std::int64_t) { return Units{.all = 2}; },
+      all);
+  check_paths(
+      {{.strategy = "recompute:part=mlp"}},
+      [&](const Path&, bool fused, std::int64_t) {
+        return Units{.all = 7, .row_floats = floats(fused) - 2 * kTokens};
+      },
+      all);
+  check_paths(
+      {{.strategy = "recompute:part=activation"}},
+      [&](const Path&, bool fused, std::int64_t) {
+        return Units{.all = 12, .row_floats = floats(fused)};
+      },
+      all);
 }
 
 TEST_CASE("attention alone and MLP alone drop their own part") {
@@ -100,7 +241,7 @@ TEST_CASE("attention alone and MLP alone drop their own part") {
   const std::int64_t j = kept_of(mlp_only);
   check_blocks(mlp_only,
                {.all = 6,
-                .kept = 10,
+                .kept = 6,
                 .row_floats = kHeads * kTokens * kTokens + 2 * kTokens + 2 * j,
                 .index_bytes = kIndex * j},
                false, j);
@@ -108,7 +249,10 @@ TEST_CASE("attention alone and MLP alone drop their own part") {
 
 TEST_CASE("every layer saves the same on CPU and on Meta") {
   for (const std::string attention : {"eager", "fused"}) {
-    for (const std::string strategy : {"full", "sbp:keep=0.5", "sbp:keep=0.25,proj=all"}) {
+    for (const std::string strategy :
+         {"full", "sbp:keep=0.5", "sbp:keep=0.25,proj=all", "sbp:attention=qkv",
+          "sbp:attention=qkv_exact,share=none,mask=exact", "sbp:attention=head,compat=released",
+          "sbp:unbiased=yes,share=layer", "sbp+recompute"}) {
       const auto cpu = measure({.strategy = strategy, .attention = attention}).memory;
       const auto meta =
           measure({.strategy = strategy, .device = "meta", .attention = attention}).memory;

@@ -172,7 +172,7 @@ TEST_CASE("running statistics move once a step, also when the body runs again") 
       const auto body = [&](const at::Tensor& x) { return run.batch_norm(net.bn, x, net.norm); };
       const at::Tensor whole = by_definition(net.x.detach(), net.norm).detach();
       for (int step = 0; step < 2; ++step) {
-        run.begin_step(static_cast<std::uint32_t>(step), true, at::kCPU);
+        run.begin_step({.step = static_cast<std::uint32_t>(step)});
         {
           // As for dropped rows: not recorded, and first.
           const c10::NoGradGuard no_grad;
@@ -196,7 +196,7 @@ TEST_CASE("recompute changes no bit of a batch norm") {
     const Plan plan = net.plan(recomputed, false);
     ScriptedMask masks;
     Execution run(net.sites, plan, masks);
-    run.begin_step(0, true, at::kCPU);
+    run.begin_step({});
     const at::Tensor y = run.positionwise(net.body, net.x, [&](const at::Tensor& in) {
       return run.batch_norm(net.bn, in, net.norm);
     });
@@ -214,7 +214,7 @@ TEST_CASE("evaluation uses running statistics and leaves them alone") {
   Execution run(net.sites, plan, masks);
   net.norm.running_mean.fill_(0.5);
   net.norm.running_var.fill_(4.0);
-  run.begin_step(0, false, at::kCPU);
+  run.begin_step({.training = false});
   const at::Tensor y = run.batch_norm(net.bn, net.x, net.norm).detach();
   const at::Tensor expected = net.x.detach()
                                   .sub(0.5)
@@ -231,7 +231,7 @@ TEST_CASE("statistics of less than the full batch, or of one value, are refused"
   const Plan plan = full_plan(net.sites);
   ScriptedMask masks;
   Execution run(net.sites, plan, masks);
-  run.begin_step(0, true, at::kCPU);
+  run.begin_step({});
   const at::Tensor half = make_input(at::kDouble).slice(2, 0, 1);
   CHECK_THROWS_WITH(run.batch_norm(net.bn, half, net.norm),
                     "batch norm 'body.bn' takes its statistics from the full batch, [batch, "
@@ -239,11 +239,11 @@ TEST_CASE("statistics of less than the full batch, or of one value, are refused"
   const SiteId pixel = net.sites.add("pixel", SiteKind::batch_norm, 0, {0, 1, 1});
   const Plan wider = full_plan(net.sites);
   Execution other(net.sites, wider, masks);
-  other.begin_step(0, true, at::kCPU);
+  other.begin_step({});
   CHECK_THROWS_WITH(other.batch_norm(pixel, half.slice(0, 0, 1).slice(3, 0, 1), net.norm),
                     "batch norm 'pixel' has one value a channel in [1, 4, 1, 1], which has no "
                     "variance; use a larger batch or image");
-  other.begin_step(1, false, at::kCPU);
+  other.begin_step({.step = 1, .training = false});
   CHECK_NOTHROW(other.batch_norm(pixel, half.slice(0, 0, 1).slice(3, 0, 1), net.norm));
 }
 

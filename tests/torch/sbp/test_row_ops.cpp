@@ -23,7 +23,7 @@ TEST_CASE("rows taken and put back are the rows, and only kept ones carry gradie
   const at::Tensor x =
       at::arange(12, at::dtype(at::kFloat)).reshape({1, 4, 3}).requires_grad_(true);
   const StepRows rows{index({0, 2}), index({1, 3})};
-  const at::Tensor kept = take_rows(x, rows.kept);
+  const at::Tensor kept = take_rows(x, rows);
   CHECK(kept.equal(x.detach().index_select(1, rows.kept)));
   const at::Tensor whole = put_rows(kept.mul(2.0), x.detach().index_select(1, rows.dropped), rows);
   const at::Tensor expected = x.detach().clone();
@@ -38,9 +38,41 @@ TEST_CASE("rows taken and put back are the rows, and only kept ones carry gradie
   CHECK(x.grad().equal(gradient));
 }
 
+TEST_CASE("samples may keep rows of their own") {
+  const at::Tensor x = at::randn({2, 3, 2}).requires_grad_(true);
+  // Sample 0 keeps rows 0 and 2, sample 1 rows 1 and 2: positions in [2 * 3].
+  const StepRows rows{.kept = index({0, 2, 4, 5}).view({2, 2}),
+                      .dropped = index({1, 3}).view({2, 1})};
+  CHECK(rows.per_sample());
+  CHECK(rows.rows() == 3);
+  const at::Tensor kept = take_rows(x, rows);
+  CHECK(kept[0].equal(x[0].index_select(0, index({0, 2}))));
+  CHECK(kept[1].equal(x[1].index_select(0, index({1, 2}))));
+  const at::Tensor whole = put_rows(kept, select_rows(x, rows.dropped), rows);
+  CHECK(whole.equal(x));
+  const at::Tensor gradient = at::randn({2, 3, 2});
+  torch::autograd::backward({whole}, {gradient});
+  const at::Tensor expected = gradient.clone();
+  expected[0][1].zero_();
+  expected[1][0].zero_();
+  CHECK(x.grad().equal(expected));
+}
+
+TEST_CASE("a weight multiplies the gradient of kept rows that are not always kept") {
+  const at::Tensor x = at::randn({1, 4, 3}).requires_grad_(true);
+  const StepRows rows{.kept = index({0, 2}), .dropped = index({1, 3}), .weight = 3.0, .leading = 1};
+  const at::Tensor whole = put_rows(take_rows(x, rows), select_rows(x, rows.dropped), rows);
+  CHECK(whole.equal(x));
+  torch::autograd::backward({whole.sum()});
+  const at::Tensor gradient = at::zeros({1, 4, 3});
+  gradient.select(1, 0).fill_(1.0);
+  gradient.select(1, 2).fill_(3.0);
+  CHECK(x.grad().equal(gradient));
+}
+
 TEST_CASE("nothing is recorded for what needs no gradient") {
   const at::Tensor x = at::randn({2, 4, 3});
-  CHECK_FALSE(take_rows(x, index({1})).requires_grad());
+  CHECK_FALSE(take_rows(x, {index({1}), index({0, 2, 3})}).requires_grad());
 }
 
 TEST_CASE("recomputing gives the same bits and the same gradients") {

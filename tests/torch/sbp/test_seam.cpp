@@ -126,7 +126,7 @@ Result run_block(const Options& options, at::Device device) {
   }
   tracer.tag(images, profiler::Category::input);
   tracer.tag(labels, profiler::Category::input);
-  run.begin_step(0, true, device);
+  run.begin_step({.device = device});
   tracer.enter(Phase::forward);
   Result result;
   result.logits = model->forward(run, images);
