@@ -8,9 +8,9 @@
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
+#include <torch/csrc/autograd/saved_variable.h>
 
 #include "sbp/saved.h"
-#include "sbp/saved_rows.h"
 
 namespace sbp {
 namespace {

@@ -6,9 +6,9 @@
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
+#include <torch/csrc/autograd/saved_variable.h>
 
 #include "sbp/saved.h"
-#include "sbp/saved_rows.h"
 
 namespace sbp {
 namespace {
@@ -54,14 +54,14 @@ struct PutRowsBackward : autograd::Node {
 }  // namespace
 
 void SavedRows::keep(const StepRows& rows) {
-  kept_ = save_for_backward(rows.kept, SaveLabel::index);
+  kept_ = std::make_shared<autograd::SavedVariable>(save_for_backward(rows.kept, SaveLabel::index));
   weight_ = rows.weight;
   leading_ = rows.leading;
   rows_ = rows.rows();
 }
 
 StepRows SavedRows::unpack() const {
-  return {.kept = kept_.unpack(), .dropped = {}, .weight = weight_, .leading = leading_};
+  return {.kept = kept_->unpack(), .dropped = {}, .weight = weight_, .leading = leading_};
 }
 
 at::Tensor select_rows(const at::Tensor& x, const at::Tensor& index) {

@@ -6,6 +6,13 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+#include <memory>
+
+namespace torch::autograd {
+class SavedVariable;
+}
+
 namespace sbp {
 
 // One step's split of the rows of a mask group.
@@ -30,6 +37,20 @@ at::Tensor select_rows(const at::Tensor& x, const at::Tensor& index);
 void write_rows(const at::Tensor& whole, const at::Tensor& index, const at::Tensor& some);
 // What select_rows(gradient, kept) is worth to the kept rows: times the weight of the split.
 at::Tensor select_gradient(const at::Tensor& gradient, const StepRows& rows);
+
+// The kept rows of a split in a backward node's keeping.
+class SavedRows {
+ public:
+  void keep(const StepRows& rows);  // the index, labelled so, and numbers
+  StepRows unpack() const;          // without the dropped rows
+  std::int64_t rows() const { return rows_; }
+  void release() { kept_.reset(); }
+
+ private:
+  std::shared_ptr<torch::autograd::SavedVariable> kept_;
+  double weight_ = 1.0;
+  std::int64_t leading_ = 0, rows_ = 0;
+};
 
 // x[:, kept]: [batch, k, ...]. Gradient of the other rows is zero.
 at::Tensor take_rows(const at::Tensor& x, const StepRows& rows);

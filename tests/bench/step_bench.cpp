@@ -2,99 +2,34 @@
 // against sbp at one half. Everything that is compared runs interleaved, in random order.
 //
 // step_bench [pairs]
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "experiments/data/loader.h"
-#include "experiments/models/model.h"
-#include "experiments/runs/run_setup.h"
-#include "experiments/runs/traced_step.h"
 #include "profiler/torch/tracer.h"
-#include "sbp/random.h"
+#include "tests/bench/subject.h"
 
 namespace sbp::experiments {
 namespace {
 
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  const std::size_t n = values.size();
-  return 0.5 * (values[(n - 1) / 2] + values[n / 2]);
+Subject subject(const std::string& strategy) {
+  RunOptions options;
+  options.strategy = strategy;
+  return Subject(options);
 }
 
-// A run that can be stepped again and again on one batch.
-class Subject {
- public:
-  explicit Subject(const std::string& strategy)
-      : run_(resolve(strategy)),
-        model_(make_model(run_)),
-        plan_(make_plan(run_, *model_)),
-        masks_(0),
-        optimizer_(make_optimizer(run_.optimizer, model_->parameters())),
-        trainer_(*model_, plan_, masks_, *optimizer_, {}) {
-    const DataSource data = open_data(run_.data, run_.geometry, 0);
-    Loader loader(*data.train, data, {.batch = run_.options.batch, .prefetch = 0});
-    loader.start_epoch(0);
-    batch_ = *loader.next();
-    for (int i = 0; i < 2; ++i) step();
-  }
-
-  StepDurations step() { return trainer_.step(batch_, step_++, 1e-4).seconds; }
-  TracedStep traced() {
-    return traced_step(
-        trainer_, *model_, *optimizer_, run_.device,
-        [this](std::int64_t) -> const Batch& { return batch_; }, step_++, 1e-4);
-  }
-
- private:
-  static ResolvedRun resolve(const std::string& strategy) {
-    RunOptions options;
-    options.strategy = strategy;
-    const ResolvedRun run = resolve_run(options);
-    prepare_libtorch(run);
-    return run;
-  }
-
-  ResolvedRun run_;
-  std::unique_ptr<Model> model_;
-  Plan plan_;
-  KeyedMaskSource masks_;
-  std::unique_ptr<Optimizer> optimizer_;
-  Trainer trainer_;
-  Batch batch_;
-  std::int64_t step_ = 0;
-};
-
-// Runs a and b in pairs, the order within a pair drawn; prints the median ratio a/b with its 95 %
-// interval (order statistics of the sign test) and a's and b's medians.
-void compare(const char* name, int pairs, const std::function<double()>& a,
-             const std::function<double()>& b) {
-  RandomStream order({.seed = 1, .purpose = Purpose::sampling});
-  std::vector<double> ratios, of_a, of_b;
-  for (int i = 0; i < pairs; ++i) {
-    const bool a_first = order.below(2) == 0;
-    double first = a_first ? a() : b();
-    double second = a_first ? b() : a();
-    if (!a_first) std::swap(first, second);
-    of_a.push_back(first);
-    of_b.push_back(second);
-    ratios.push_back(first / second);
-  }
-  std::ranges::sort(ratios);
-  const auto low = static_cast<std::size_t>(
-      std::max(0.0, std::floor(0.5 * pairs - 0.98 * std::sqrt(static_cast<double>(pairs)))));
+void print_comparison(const char* name, int pairs, const std::function<double()>& a,
+                      const std::function<double()>& b) {
+  const Comparison result = compare(pairs, a, b);
   std::printf("%-34s ratio %.3f [%.3f, %.3f]  medians %.1f and %.1f ms, %d pairs\n", name,
-              median(ratios), ratios[low], ratios[ratios.size() - 1 - low], 1e3 * median(of_a),
-              1e3 * median(of_b), pairs);
+              result.ratio, result.low, result.high, 1e3 * result.median_a, 1e3 * result.median_b,
+              pairs);
 }
 
 // Nanoseconds that recording adds to one allocate or free record.
@@ -140,14 +75,14 @@ void print_parts(Subject& full, Subject& dropping, int steps) {
 }
 
 int run(int pairs) {
-  Subject full("full"), dropping("sbp:keep=0.5");
+  Subject full = subject("full"), dropping = subject("sbp:keep=0.5");
   print_parts(full, dropping, pairs);
   const auto plain = [&] { return full.step().step; };
-  compare(
+  print_comparison(
       "sbp:keep=0.5 / full", pairs, [&] { return dropping.step().step; }, plain);
-  compare(
+  print_comparison(
       "traced / untraced", pairs, [&] { return full.traced().result.seconds.step; }, plain);
-  compare("control: untraced / untraced", pairs, plain, plain);
+  print_comparison("control: untraced / untraced", pairs, plain, plain);
 
   const profiler::LedgerCheck ledger = full.traced().memory.ledger;
   const std::int64_t records = ledger.allocate_events + ledger.free_events;

@@ -20,7 +20,7 @@ NAMES = {
                "convnext_tiny", "resnet18 ", "resnet50 ", "stem="],
     "data": ["synthetic ", "fashion_mnist ", "cifar10 ", "cifar100 ", "folder ", "path=",
              "fail|skip"],
-    "strategies": ["full ", "sbp ", "keep=", "grid|random", "kept|all"],
+    "strategies": ["full ", "sbp ", "keep=", "grid|exact|random", "kept|all"],
     "precisions": ["fp32", "bf16 ", "fp16 ", "cuda|cpu"],
     "optimizers": ["sgd ", "adamw ", "adam ", "rmsprop ", "adagrad ", "lr=", "momentum="],
     "schedules": ["cosine ", "step ", "constant ", "every=", "at=", "factor=", "minimum="],
