@@ -1,12 +1,10 @@
 #include "sbp/sbp_strategy.h"
 
 #include <algorithm>
-#include <array>
-#include <cmath>
-#include <numeric>
 #include <set>
 
 #include "sbp/base/error.h"
+#include "sbp/layer_choice.h"
 
 namespace sbp {
 namespace {
@@ -43,13 +41,13 @@ class SbpClaims {
 
   void run() {
     const SiteTable& sites = plan_.sites();
-    const std::vector<bool> chosen = chosen_blocks(spec_.text("layers"), sites.stage_depths());
+    const LayerChoice layers(sites, spec_.text("layers"), "sbp layers");
     bool has_site = false;
     for (SiteId id = 0; id < sites.size(); ++id) {
       const Site& site = sites[id];
       if (site.block < 0 || site.geometry.cells() == 0 || !may_drop(site)) continue;
       has_site = true;
-      if (chosen.at(static_cast<std::size_t>(site.block))) choose_site(id, site);
+      if (layers.has(id)) choose_site(id, site);
     }
     if (!has_site) {
       throw UsageError(
@@ -119,46 +117,7 @@ class SbpClaims {
   std::vector<SiteId> dropping_;  // in forward order
 };
 
-void choose(std::vector<bool>& chosen, std::string_view part, std::string_view whole) {
-  if (part.find_first_not_of("0123456789-") != std::string_view::npos) {
-    throw UsageError(concat("sbp layers '", whole,
-                            "' is none of released, all, a range such as "
-                            "4-11 or a list such as [0;2;4]"));
-  }
-  const IntegerRange range = parse_range(part);
-  const auto count = static_cast<std::int64_t>(chosen.size());
-  if (range.first < 0 || range.last >= count || range.first > range.last) {
-    throw UsageError(concat("sbp layers '", whole, "' names a block outside 0-", count - 1));
-  }
-  for (std::int64_t i = range.first; i <= range.last; ++i) {
-    chosen[static_cast<std::size_t>(i)] = true;
-  }
-}
-
-// [first, last) of the blocks that the released models drop in.
-std::pair<int, int> released_blocks(std::span<const int> stage_depths, int block_count) {
-  constexpr std::array<int, 4> kConvnextTiny{3, 3, 9, 3}, kConvnextBase{3, 3, 27, 3};
-  if (std::ranges::equal(stage_depths, kConvnextTiny)) return {0, 3 + 3 + 6};
-  if (std::ranges::equal(stage_depths, kConvnextBase)) return {0, 3 + 3 + 21};
-  return {block_count - static_cast<int>(std::lround(2.0 * block_count / 3.0)), block_count};
-}
-
 }  // namespace
-
-std::vector<bool> chosen_blocks(std::string_view layers, std::span<const int> stage_depths) {
-  const int block_count = std::accumulate(stage_depths.begin(), stage_depths.end(), 0);
-  std::vector<bool> chosen(static_cast<std::size_t>(block_count), false);
-  if (block_count == 0) return chosen;
-  if (layers == "all") {
-    chosen.assign(chosen.size(), true);
-  } else if (layers == "released") {
-    const auto [first, last] = released_blocks(stage_depths, block_count);
-    std::fill(chosen.begin() + first, chosen.begin() + last, true);
-  } else {
-    for (const std::string& part : parse_list(layers)) choose(chosen, part, layers);
-  }
-  return chosen;
-}
 
 Strategy full_strategy() {
   return {.schema = {.name = "full",
@@ -190,7 +149,8 @@ Strategy sbp_strategy() {
       {.key = "layers",
        .kind = ValueKind::text,
        .default_value = "released",
-       .help = "blocks that drop: released (the papers' two thirds), all, 4-11, [0;2;4]"},
+       .help = "where rows drop: released (the papers' two thirds of the blocks), all, 4-11, "
+               "[0;2;4], 0.5 (the last half), or names such as *.mlp"},
   };
   return {
       .schema = {.name = "sbp",

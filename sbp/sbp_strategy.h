@@ -1,8 +1,6 @@
 // Stochastic backpropagation: gradient flows through a subset of rows only.
 #pragma once
 
-#include <span>
-
 #include "sbp/plan.h"
 
 namespace sbp {
@@ -20,12 +18,5 @@ Strategy full_strategy();
 //
 // keep=1 claims nothing: it is the full backward, bit for bit.
 Strategy sbp_strategy();
-
-// The blocks that a `layers` value names: "released", "all", a range "4-11", a list "[0;2;4]".
-// Blocks are counted over all stages, whose depths are given. Released: stages of 3-3-9-3 or
-// 3-3-27-3 blocks drop in 3-3-6-0 or 3-3-21-0 (the papers' ConvNeXt, In-depth SBP 2022); others
-// drop in the last round(2/3 of all) blocks (their ViT: 8 of 12).
-// Throws UsageError naming the value and the valid indices.
-std::vector<bool> chosen_blocks(std::string_view layers, std::span<const int> stage_depths);
 
 }  // namespace sbp

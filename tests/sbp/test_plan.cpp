@@ -1,8 +1,5 @@
 #include <doctest/doctest.h>
 
-#include <algorithm>
-#include <array>
-
 #include "sbp/base/error.h"
 #include "sbp/plan.h"
 #include "sbp/sbp_strategy.h"
@@ -60,6 +57,8 @@ TEST_CASE("sbp claims attention, projection and MLP of the last two thirds") {
   CHECK(selected("sbp:attention=none,layers=0", sites) == "blocks.0.mlp ");
   CHECK(selected("sbp:mlp=off,layers=[0;2]", sites) ==
         "blocks.0.attn blocks.0.attn.proj blocks.2.attn blocks.2.attn.proj ");
+  CHECK(selected("sbp:layers=*.mlp", sites) == "blocks.0.mlp blocks.1.mlp blocks.2.mlp ");
+  CHECK(selected("sbp:layers=blocks.1", sites) == "blocks.1.attn blocks.1.attn.proj blocks.1.mlp ");
   CHECK(selected("sbp:keep=1", sites) == "");
 }
 
@@ -75,18 +74,6 @@ TEST_CASE("one mask group serves all sites, and the spec is resolved") {
         "downsample=kept,norm=kept,layers=released");
   CHECK(plan.forward_exact);
   CHECK_FALSE(plan.masks_in_evaluation);
-}
-
-TEST_CASE("released layers are the last round(2/3 depth)") {
-  const auto count = [](int blocks) {
-    const auto chosen = chosen_blocks("released", std::array{blocks});
-    return std::count(chosen.begin(), chosen.end(), true);
-  };
-  CHECK(count(12) == 8);
-  CHECK(count(4) == 3);
-  CHECK(count(24) == 16);
-  CHECK(count(1) == 1);
-  CHECK(chosen_blocks("4-11", std::array{12}) == chosen_blocks("released", std::array{12}));
 }
 
 // Stages of the given depths on a grid of 8x8, 4x4, ...; a downsampling before all but the first.
@@ -111,26 +98,6 @@ SiteTable stages_of(const std::vector<int>& depths) {
         .height = grid.height / 2, .width = grid.width / 2, .cell_pixels = grid.cell_pixels * 2};
   }
   return sites;
-}
-
-TEST_CASE("released layers of the papers' ConvNeXt are lists by stage") {
-  const auto kept_by_stage = [](const std::vector<int>& depths) {
-    const auto chosen = chosen_blocks("released", depths);
-    std::vector<int> counts;
-    auto next = chosen.begin();
-    for (const int depth : depths) {
-      counts.push_back(static_cast<int>(std::count(next, next + depth, true)));
-      const bool are_first = std::is_partitioned(next, next + depth, [](bool one) { return one; });
-      CHECK((are_first || counts.back() == 0 || depths[2] < 9));
-      next += depth;
-    }
-    return counts;
-  };
-  CHECK(stages_of({3, 3, 9, 3}).stage_depths() == std::vector{3, 3, 9, 3});
-  CHECK(kept_by_stage({3, 3, 9, 3}) == std::vector{3, 3, 6, 0});
-  CHECK(kept_by_stage({3, 3, 27, 3}) == std::vector{3, 3, 21, 0});
-  CHECK(kept_by_stage({1, 2, 2, 1}) == std::vector{0, 1, 2, 1});
-  CHECK(kept_by_stage({12}) == std::vector{8});
 }
 
 TEST_CASE("finer stages take the coarsest dropping stage's mask in blocks of cells") {
@@ -193,8 +160,9 @@ TEST_CASE("what cannot be meant is said in one sentence") {
   const SiteTable sites = three_blocks();
   CHECK(error_of("sbp:layers=1-5", sites) == "sbp layers '1-5' names a block outside 0-2");
   CHECK(error_of("sbp:layers=releasd", sites) ==
-        "sbp layers 'releasd' is none of released, all, a range such as 4-11 or a list such as "
-        "[0;2;4]");
+        "sbp layers 'releasd' names 'releasd', which is none of all, released, a range such as "
+        "4-11, a part such as 0.5 or a name of this model: blocks.*.attn, blocks.*.attn.proj, "
+        "blocks.*.mlp, head");
   CHECK(error_of("sbp:attention=none,mlp=off,layers=all", sites) ==
         "strategy 'sbp:keep=0.5,mask=grid,attention=none,proj=kept,mlp=off,downsample=kept,"
         "norm=kept,layers=all' drops nothing in this model; use 'full', or other keys");
