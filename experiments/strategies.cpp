@@ -1,12 +1,14 @@
 #include "experiments/strategies.h"
 
+#include "dropit/dropit_strategy.h"
 #include "experiments/runs/catalogue.h"
 #include "sbp/sbp_strategy.h"
 
 namespace sbp::experiments {
 
 std::span<const Strategy> strategies() {
-  static const std::vector<Strategy> all = {full_strategy(), sbp_strategy()};
+  static const std::vector<Strategy> all = {full_strategy(), sbp_strategy(),
+                                            dropit::dropit_strategy()};
   return all;
 }
 

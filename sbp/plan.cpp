@@ -10,11 +10,13 @@ namespace sbp {
 std::string_view to_string(SavedRole role) {
   switch (role) {
     case SavedRole::linear_input: return "linear_input";
+    case SavedRole::convolution_input: return "convolution_input";
     case SavedRole::query: return "query";
     case SavedRole::key: return "key";
     case SavedRole::value: return "value";
     case SavedRole::attention_map: return "attention_map";
     case SavedRole::nonlinearity_input: return "nonlinearity_input";
+    case SavedRole::nonlinearity_output: return "nonlinearity_output";
     case SavedRole::norm_input: return "norm_input";
   }
   return "unknown";
@@ -64,6 +66,16 @@ void PlanBuilder::materialise(SiteId site, Materialise how) {
 
 void PlanBuilder::code(SiteId site, SavedRole role, Spec codec) {
   claim(site, concat("code:", to_string(role))).codes.emplace(role, std::move(codec));
+}
+
+void PlanBuilder::note(SiteId site, std::string why) {
+  PlanRow& row = plan_.rows.at(static_cast<std::size_t>(site));
+  row.note = std::move(why);
+  row.claimed_by.emplace("note", claimant_);
+}
+
+void PlanBuilder::warn(std::string warning) {
+  plan_.warnings.push_back(std::move(warning));
 }
 
 Plan PlanBuilder::finish() && {

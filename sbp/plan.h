@@ -18,11 +18,13 @@ namespace sbp {
 // A tensor that a site saves for its backward.
 enum class SavedRole : std::uint8_t {
   linear_input,
+  convolution_input,
   query,
   key,
   value,
   attention_map,
   nonlinearity_input,
+  nonlinearity_output,  // of ReLU, whose gradient needs its signs alone
   norm_input,
 };
 std::string_view to_string(SavedRole role);
@@ -56,6 +58,8 @@ struct PlanRow {
   Materialise materialise = Materialise::store;
   std::map<SavedRole, Spec> codes;  // absent role: kept exact
 
+  std::string note;  // why a strategy left this site alone; empty: nothing to say
+
   // Who claimed: "select", "materialise" or "code:ROLE" -> resolved spec.
   std::map<std::string, std::string> claimed_by;
 };
@@ -64,8 +68,9 @@ struct Plan {
   std::string strategy;       // the resolved specs, joined by '+'
   std::vector<PlanRow> rows;  // index = SiteId
   std::vector<MaskGroup> groups;
-  bool forward_exact = true;         // the forward value is the full model's
-  bool masks_in_evaluation = false;  // otherwise evaluation takes the plain path
+  bool forward_exact = true;          // the forward value is the full model's
+  bool masks_in_evaluation = false;   // otherwise evaluation takes the plain path
+  std::vector<std::string> warnings;  // sentences for the report
 
   const PlanRow& operator[](SiteId site) const { return rows.at(static_cast<std::size_t>(site)); }
 };
@@ -83,6 +88,9 @@ class PlanBuilder {
   void select(SiteId site, RowSelection selection);
   void materialise(SiteId site, Materialise how);
   void code(SiteId site, SavedRole role, Spec codec);
+  // Says in the plan why the strategy leaves a site alone.
+  void note(SiteId site, std::string why);
+  void warn(std::string warning);
 
   const SiteTable& sites() const { return sites_; }
   Plan finish() &&;

@@ -104,6 +104,8 @@ class Vit : public Model {
     block.attention = sites_.add(name + ".attn", SiteKind::attention, index, grid_);
     block.qkv = make_linear(name + ".attn.qkv", index, dim, 3 * dim);
     block.proj = make_linear(name + ".attn.proj", index, dim, dim);
+    // Fused attention saves its result, which is the projection's input.
+    if (options_.fused_attention) sites_.set_input(block.proj.site, block.attention);
     block.mlp_add = sites_.add(name + ".mlp_add", SiteKind::residual, index, grid_);
     block.norm2 = make_norm(name + ".norm2", index);
     block.mlp = sites_.add(name + ".mlp", SiteKind::positionwise, index, grid_);

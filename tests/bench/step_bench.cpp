@@ -1,7 +1,8 @@
-// A ViT-Tiny 224 training step at batch 8: its parts, what tracing costs it, and full backward
-// against sbp at one half. Everything that is compared runs interleaved, in random order.
+// A training step at batch 8: its parts, what tracing costs it, and full backward against a
+// strategy (sbp at one half of a ViT-Tiny 224 by default). Everything that is compared runs
+// interleaved, in random order.
 //
-// step_bench [pairs]
+// step_bench [pairs [strategy [model]]]
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 
@@ -34,8 +35,8 @@ double median(std::vector<double> values) {
 // A run that can be stepped again and again on one batch.
 class Subject {
  public:
-  explicit Subject(const std::string& strategy)
-      : run_(resolve(strategy)),
+  Subject(const std::string& model, const std::string& strategy)
+      : run_(resolve(model, strategy)),
         model_(make_model(run_)),
         plan_(make_plan(run_, *model_)),
         masks_(0),
@@ -56,8 +57,9 @@ class Subject {
   }
 
  private:
-  static ResolvedRun resolve(const std::string& strategy) {
+  static ResolvedRun resolve(const std::string& model, const std::string& strategy) {
     RunOptions options;
+    options.model = model;
     options.strategy = strategy;
     const ResolvedRun run = resolve_run(options);
     prepare_libtorch(run);
@@ -119,7 +121,7 @@ double nanoseconds_a_record() {
 }
 
 // Steps of both in turn, so that what else the machine does falls on both.
-void print_parts(Subject& full, Subject& dropping, int steps) {
+void print_parts(Subject& full, Subject& dropping, const std::string& strategy, int steps) {
   const auto print = [&](const char* name, const std::vector<StepDurations>& durations) {
     const auto column = [&](double StepDurations::*part) {
       std::vector<double> values;
@@ -136,15 +138,14 @@ void print_parts(Subject& full, Subject& dropping, int steps) {
     of_dropping.push_back(dropping.step());
   }
   print("full", of_full);
-  print("sbp:keep=0.5", of_dropping);
+  print(strategy.c_str(), of_dropping);
 }
 
-int run(int pairs) {
-  Subject full("full"), dropping("sbp:keep=0.5");
-  print_parts(full, dropping, pairs);
+int run(int pairs, const std::string& strategy, const std::string& model) {
+  Subject full(model, "full"), dropping(model, strategy);
+  print_parts(full, dropping, strategy, pairs);
   const auto plain = [&] { return full.step().step; };
-  compare(
-      "sbp:keep=0.5 / full", pairs, [&] { return dropping.step().step; }, plain);
+  compare((strategy + " / full").c_str(), pairs, [&] { return dropping.step().step; }, plain);
   compare(
       "traced / untraced", pairs, [&] { return full.traced().result.seconds.step; }, plain);
   compare("control: untraced / untraced", pairs, plain, plain);
@@ -164,5 +165,7 @@ int run(int pairs) {
 }  // namespace sbp::experiments
 
 int main(int argc, char** argv) {
-  return sbp::experiments::run(argc > 1 ? std::max(4, std::atoi(argv[1])) : 20);
+  return sbp::experiments::run(argc > 1 ? std::max(4, std::atoi(argv[1])) : 20,
+                               argc > 2 ? argv[2] : "sbp:keep=0.5",
+                               argc > 3 ? argv[3] : "vit_tiny_patch16_224");
 }
