@@ -1,5 +1,6 @@
 #include "experiments/strategies.h"
 
+#include "dropit/dropit_strategy.h"
 #include "experiments/runs/catalogue.h"
 #include "sbp/recompute_strategy.h"
 #include "sbp/sbp_strategy.h"
@@ -7,7 +8,8 @@
 namespace sbp::experiments {
 
 std::span<const Strategy> strategies() {
-  static const std::vector<Strategy> all = {full_strategy(), sbp_strategy(), recompute_strategy()};
+  static const std::vector<Strategy> all = {full_strategy(), sbp_strategy(),
+                                            dropit::dropit_strategy(), recompute_strategy()};
   return all;
 }
 

@@ -4,6 +4,8 @@
 #include <ATen/ops/gelu_backward.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/ones_like.h>
+#include <ATen/ops/relu.h>
+#include <ATen/ops/threshold_backward.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
@@ -14,27 +16,6 @@ namespace {
 
 namespace autograd = torch::autograd;
 
-// A packed tensor in autograd's keeping.
-struct SavedCode {
-  std::vector<autograd::SavedVariable> parts;
-  std::shared_ptr<const SavedCodec> codec;
-  at::ScalarType type = at::kFloat;
-
-  void keep(const at::Tensor& value, std::shared_ptr<const SavedCodec> with) {
-    codec = std::move(with);
-    type = value.scalar_type();
-    for (const PackedPart& part : codec->encode(value)) {
-      parts.push_back(save_for_backward(part.tensor, part.label));
-    }
-  }
-  at::Tensor decode() const {
-    std::vector<at::Tensor> tensors;
-    for (const autograd::SavedVariable& part : parts) tensors.push_back(part.unpack());
-    return codec->decode(tensors).to(type);
-  }
-  void release() { parts.clear(); }
-};
-
 struct CodedLinearBackward : autograd::Node {
   explicit CodedLinearBackward(autograd::edge_list edges) : Node(std::move(edges)) {}
 
@@ -43,10 +24,13 @@ struct CodedLinearBackward : autograd::Node {
     if (!gradient.defined()) return {at::Tensor(), at::Tensor(), at::Tensor()};
     const at::Tensor rows = gradient.reshape({-1, gradient.size(-1)});
     autograd::variable_list result(3);
-    if (task_should_compute_output(0)) result[0] = gradient.matmul(weight.unpack());
+    // The weight gradient first: the decoded input is gone before the input gradient is made.
     if (task_should_compute_output(1)) {
       const at::Tensor decoded = input.decode();
       result[1] = rows.t().mm(decoded.reshape({-1, decoded.size(-1)}));
+    }
+    if (task_should_compute_output(0)) {
+      result[0] = rows.mm(weight.unpack()).view(input.coded().sizes);
     }
     if (task_should_compute_output(2)) result[2] = rows.sum(0);
     return result;
@@ -74,29 +58,54 @@ struct CodedGeluBackward : autograd::Node {
   SavedCode derivative;
 };
 
+struct CodedReluBackward : autograd::Node {
+  explicit CodedReluBackward(autograd::edge_list edges) : Node(std::move(edges)) {}
+
+  autograd::variable_list apply(autograd::variable_list&& gradients) override {
+    if (!gradients[0].defined()) return {at::Tensor()};
+    return {at::threshold_backward(gradients[0], result.decode(), 0)};
+  }
+  void release_variables() override { result.release(); }
+  std::string name() const override { return "CodedReluBackward"; }
+
+  SavedCode result;
+};
+
 }  // namespace
 
 at::Tensor coded_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                        std::shared_ptr<const SavedCodec> codec) {
-  const bool recording = autograd::compute_requires_grad(x, weight, bias);
-  const c10::NoGradGuard no_grad;
-  at::Tensor y = at::linear(x, weight, bias);
-  if (!recording) return y;
+                        const Coding& coding) {
+  // A frozen weight needs no input kept.
+  if (!autograd::compute_requires_grad(weight)) return at::linear(x, weight, bias);
   auto node =
       c10::make_intrusive<CodedLinearBackward>(autograd::collect_next_edges(x, weight, bias));
-  node->input.keep(x, std::move(codec));
+  const c10::NoGradGuard no_grad;
+  at::Tensor y = at::linear(x, weight, bias);
+  node->input.keep(x, coding);
   node->weight = save_for_backward(weight, SaveLabel::value);
   autograd::set_history(y, node);
   return y;
 }
 
-at::Tensor coded_gelu(const at::Tensor& x, std::shared_ptr<const SavedCodec> codec) {
+at::Tensor coded_gelu(const at::Tensor& x, const Coding& coding) {
   const bool recording = autograd::compute_requires_grad(x);
   const c10::NoGradGuard no_grad;
   at::Tensor y = at::gelu(x);
   if (!recording) return y;
   auto node = c10::make_intrusive<CodedGeluBackward>(autograd::collect_next_edges(x));
-  node->derivative.keep(at::gelu_backward(at::ones_like(x), x), std::move(codec));
+  node->derivative.keep(at::gelu_backward(at::ones_like(x), x), coding);
+  autograd::set_history(y, node);
+  return y;
+}
+
+at::Tensor coded_relu(const at::Tensor& x, const Coding& coding) {
+  const bool recording = autograd::compute_requires_grad(x);
+  auto node = recording ? c10::make_intrusive<CodedReluBackward>(autograd::collect_next_edges(x))
+                        : c10::intrusive_ptr<CodedReluBackward>();
+  const c10::NoGradGuard no_grad;
+  at::Tensor y = at::relu(x);
+  if (!recording) return y;
+  node->result.keep(y, coding);
   autograd::set_history(y, node);
   return y;
 }

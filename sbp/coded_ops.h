@@ -3,18 +3,21 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <memory>
-
 #include "sbp/saved.h"
 
 namespace sbp {
 
 // x [..., in], weight [out, in], bias [out] or undefined. Only the weight gradient uses the
-// decoded input; input and bias gradients are exact.
+// decoded input; input and bias gradients are exact. A weight stored [in, out], as that of GPT-2's
+// Conv1D, is given transposed, as a view.
 at::Tensor coded_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                        std::shared_ptr<const SavedCodec> codec);
+                        const Coding& coding);
 
 // GELU (erf form) whose derivative is what is coded.
-at::Tensor coded_gelu(const at::Tensor& x, std::shared_ptr<const SavedCodec> codec);
+at::Tensor coded_gelu(const at::Tensor& x, const Coding& coding);
+
+// ReLU whose result is not kept. What is coded is the result, and the codec must give back exactly
+// where that is above zero: a bit an element. The gradient is exact.
+at::Tensor coded_relu(const at::Tensor& x, const Coding& coding);
 
 }  // namespace sbp

@@ -1,7 +1,6 @@
 #include "sbp/execution.h"
 
 #include <ATen/ops/addcmul.h>
-#include <ATen/ops/conv2d.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/layer_norm.h>
@@ -139,6 +138,21 @@ StepRows Execution::split_of(const MaskGroup& group, std::int64_t factor,
   return rows;
 }
 
+void Execution::end_step() {
+  weight_copies_.drop();
+  shared_codes_.clear();
+}
+
+std::vector<std::string> Execution::warnings() const {
+  std::vector<std::string> names;
+  for (const std::uint32_t site : shared_codes_.empty_sites()) {
+    names.push_back(sites_[static_cast<SiteId>(site)].name);
+  }
+  if (names.empty()) return {};
+  return {concat("nothing is kept of the input of ", join(names),
+                 ": such small tensors, cut as released, give no weight gradient")};
+}
+
 std::vector<std::int64_t> Execution::kept_rows() const {
   return kept_rows_;
 }
@@ -158,10 +172,25 @@ const StepRows* Execution::dropping(SiteId site) const {
   return exact && !c10::GradMode::is_enabled() ? nullptr : split(site);
 }
 
-std::shared_ptr<const SavedCodec> Execution::codec(SiteId site, SavedRole role) const {
+Coding Execution::coding(SiteId site, SavedRole role) {
   const auto& codes = plan_[site].codes;
   const auto found = codes.find(role);
-  return found == codes.end() ? nullptr : codecs_.at(to_string(found->second));
+  if (!step_.training || found == codes.end()) return {};
+  return {.codec = codecs_.at(to_string(found->second)),
+          .key = {.seed = step_.seed,
+                  .step = step_.step,
+                  .site = static_cast<std::uint32_t>(site),
+                  .purpose = Purpose::sampling},
+          .shared = &shared_codes_};
+}
+
+template <typename Layer>
+at::Tensor Execution::coded(SiteId site, const Coding& coding, Layer layer) {
+  try {
+    return layer(coding);
+  } catch (const Error& error) {
+    throw Error(concat("coding what '", sites_[site].name, "' saves: ", error.what()));
+  }
 }
 
 at::Tensor Execution::linear(SiteId site, const at::Tensor& x, const at::Tensor& weight,
@@ -170,15 +199,20 @@ at::Tensor Execution::linear(SiteId site, const at::Tensor& x, const at::Tensor&
   const at::Tensor in = precision_.operand(x);
   const at::Tensor w = weight_copies_.of(weight);
   const at::Tensor b = weight_copies_.of(bias);
-  if (auto code = codec(site, SavedRole::linear_input)) return coded_linear(in, w, b, code);
-  return at::linear(in, w, b);
+  const Coding code = coding(site, SavedRole::linear_input);
+  if (!code) return at::linear(in, w, b);
+  return coded(site, code, [&](const Coding& how) { return coded_linear(in, w, b, how); });
 }
 
 at::Tensor Execution::conv2d(SiteId site, const at::Tensor& x, const Convolution& convolution) {
   const ScopedLayer scope(sites_[site].layer);
-  const auto& [weight, bias, stride, padding, groups] = convolution;
-  return at::conv2d(precision_.operand(x), weight_copies_.of(weight), weight_copies_.of(bias),
-                    stride, padding, /*dilation=*/1, groups);
+  const at::Tensor in = precision_.operand(x);
+  Convolution c = convolution;
+  c.weight = weight_copies_.of(convolution.weight);
+  c.bias = weight_copies_.of(convolution.bias);
+  const Coding code = coding(site, SavedRole::convolution_input);
+  if (!code) return sbp::conv2d(in, c);
+  return coded(site, code, [&](const Coding& how) { return coded_conv2d(in, c, how); });
 }
 
 at::Tensor Execution::layer_norm(SiteId site, const at::Tensor& x, const at::Tensor& weight,
@@ -198,13 +232,16 @@ at::Tensor Execution::batch_norm(SiteId site, const at::Tensor& x, const BatchNo
 
 at::Tensor Execution::gelu(SiteId site, const at::Tensor& x) {
   const ScopedLayer scope(sites_[site].layer);
-  if (auto code = codec(site, SavedRole::nonlinearity_input)) return coded_gelu(x, code);
-  return at::gelu(x);
+  const Coding code = coding(site, SavedRole::nonlinearity_input);
+  if (!code) return at::gelu(x);
+  return coded(site, code, [&](const Coding& how) { return coded_gelu(x, how); });
 }
 
 at::Tensor Execution::relu(SiteId site, const at::Tensor& x) {
   const ScopedLayer scope(sites_[site].layer);
-  return at::relu(x);
+  const Coding code = coding(site, SavedRole::nonlinearity_output);
+  if (!code) return at::relu(x);
+  return coded(site, code, [&](const Coding& how) { return coded_relu(x, how); });
 }
 
 at::Tensor Execution::attention(SiteId site, const at::Tensor& x, const AttentionBranch& branch) {

@@ -12,6 +12,7 @@
 
 #include "sbp/attention.h"
 #include "sbp/batch_norm.h"
+#include "sbp/convolution.h"
 #include "sbp/mlp.h"
 #include "sbp/plan.h"
 #include "sbp/precision.h"
@@ -21,15 +22,6 @@
 #include "sbp/saved.h"
 
 namespace sbp {
-
-// y = w * x + b over [batch, channels, height, width]; `bias` may be undefined.
-struct Convolution {
-  at::Tensor weight;  // [out, in / groups, height, width]
-  at::Tensor bias;    // [out]
-  std::int64_t stride = 1;
-  std::int64_t padding = 0;
-  std::int64_t groups = 1;
-};
 
 // A weight and a bias, and where they are used.
 struct Affine {
@@ -90,13 +82,16 @@ class Execution {
   // sample and keep different counts, or the batch is not said.
   void begin_step(const StepOptions& options);
   // After the step's last backward, or forward where there is none: drops its 16-bit weight copies.
-  void end_step() { weight_copies_.drop(); }
+  void end_step();
 
   // The 16-bit copy of `weight` that this step has made; undefined where it made none.
   at::Tensor weight_copy(const at::Tensor& weight) const { return weight_copies_.kept(weight); }
 
   // Rows of its grid that each of the plan's groups keeps in this step: all of them in a plain one.
   std::vector<std::int64_t> kept_rows() const;
+
+  // Sentences about codes that have kept nothing of a tensor so far, though their plan allows it.
+  std::vector<std::string> warnings() const;
 
   // x [..., in] -> [..., out].
   at::Tensor linear(SiteId site, const at::Tensor& x, const at::Tensor& weight,
@@ -112,7 +107,7 @@ class Execution {
   // for less than the pixels that the site published, or one value a channel (no variance).
   at::Tensor batch_norm(SiteId site, const at::Tensor& x, const BatchNorm& norm);
   at::Tensor gelu(SiteId site, const at::Tensor& x);
-  // Saves its result, which the layer that follows takes as its input: one storage.
+  // Saves its result, which the layer that follows takes as its input (one storage), or its signs.
   at::Tensor relu(SiteId site, const at::Tensor& x);
 
   // Attention with its projections: what carries gradient, and which keys a row sees, is the
@@ -144,7 +139,11 @@ class Execution {
   StepRows split_of(const MaskGroup& group, std::int64_t factor,
                     const std::vector<KeptCells>& cells) const;
   at::Tensor mlp_body(const Mlp& mlp, const at::Tensor& x);
-  std::shared_ptr<const SavedCodec> codec(SiteId site, SavedRole role) const;
+  // How a role is coded now; false where it is kept exact.
+  Coding coding(SiteId site, SavedRole role);
+  // layer(coding), whose errors then name the site.
+  template <typename Layer>
+  at::Tensor coded(SiteId site, const Coding& coding, Layer layer);
   RandomStream stream(SiteId site, Purpose purpose) const;
 
   const SiteTable& sites_;
@@ -157,6 +156,7 @@ class Execution {
   std::vector<std::map<std::int64_t, std::optional<StepRows>>> group_rows_;
   std::vector<std::int64_t> kept_rows_;  // index = group
   StepOptions step_ = {.training = false};
+  SharedCodes shared_codes_;
   std::set<SiteId> statistics_moved_;  // batch norms whose running statistics this step moved
 };
 

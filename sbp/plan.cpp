@@ -10,11 +10,13 @@ namespace sbp {
 std::string_view to_string(SavedRole role) {
   switch (role) {
     case SavedRole::linear_input: return "linear_input";
+    case SavedRole::convolution_input: return "convolution_input";
     case SavedRole::query: return "query";
     case SavedRole::key: return "key";
     case SavedRole::value: return "value";
     case SavedRole::attention_map: return "attention_map";
     case SavedRole::nonlinearity_input: return "nonlinearity_input";
+    case SavedRole::nonlinearity_output: return "nonlinearity_output";
     case SavedRole::norm_input: return "norm_input";
   }
   return "unknown";
@@ -131,10 +133,17 @@ void PlanBuilder::check_codes(SiteId site) const {
   const SiteId whole = sites_[site].within;
   if (plan_[site].codes.empty() || whole < 0) return;
   if (plan_[whole].materialise != Materialise::function) return;
+  const auto coder = plan_[site].claimed_by.lower_bound("code:");
   throw UsageError(concat("strategy '", plan_[whole].claimed_by.at("materialise"), "' runs '",
-                          sites_[whole].name, "' as one node, and strategy '",
-                          plan_[site].claimed_by.rbegin()->second, "' codes '", sites_[site].name,
+                          sites_[whole].name, "' as one node, and strategy '", coder->second,
+                          "' codes '", sites_[site].name,
                           "' in it; give them different layers or leave one out"));
+}
+
+void PlanBuilder::note(SiteId site, std::string why) {
+  PlanRow& row = plan_.rows.at(static_cast<std::size_t>(site));
+  row.note = std::move(why);
+  row.claimed_by.emplace("note", claimant_);
 }
 
 Plan PlanBuilder::finish() && {

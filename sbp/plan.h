@@ -18,11 +18,13 @@ namespace sbp {
 // A tensor that a site saves for its backward.
 enum class SavedRole : std::uint8_t {
   linear_input,
+  convolution_input,
   query,
   key,
   value,
   attention_map,
   nonlinearity_input,
+  nonlinearity_output,  // of ReLU, whose gradient needs its signs alone
   norm_input,
 };
 std::string_view to_string(SavedRole role);
@@ -78,6 +80,8 @@ struct PlanRow {
   Materialise materialise = Materialise::store;
   std::map<SavedRole, Spec> codes;  // absent role: kept exact
 
+  std::string note;  // why a strategy left this site alone; empty: nothing to say
+
   // Who claimed: "select", "materialise" or "code:ROLE" -> resolved spec.
   std::map<std::string, std::string> claimed_by;
 };
@@ -116,6 +120,8 @@ class PlanBuilder {
   void mask_in_evaluation() { plan_.masks_in_evaluation = true; }
   void warn(std::string sentence) { plan_.warnings.push_back(std::move(sentence)); }
   void code(SiteId site, SavedRole role, Spec codec);
+  // Says in the plan why the strategy leaves a site alone.
+  void note(SiteId site, std::string why);
 
   const SiteTable& sites() const { return sites_; }
   Plan finish() &&;

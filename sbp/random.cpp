@@ -29,6 +29,13 @@ RandomStream::RandomStream(const StreamKey& key)
                (static_cast<std::uint32_t>(key.purpose) << 24) | (key.rank & 0xFFFFFFu)},
       key_{static_cast<std::uint32_t>(key.seed), static_cast<std::uint32_t>(key.seed >> 32)} {}
 
+void RandomStream::seek(std::uint64_t position) {
+  counter_[0] = static_cast<std::uint32_t>(position / 4);
+  used_ = 4;
+  has_spare_ = false;
+  for (std::uint64_t i = 0; i < position % 4; ++i) next();
+}
+
 std::uint32_t RandomStream::next() {
   if (used_ == 4) {
     block_ = philox(counter_, key_);

@@ -37,6 +37,9 @@ class RandomStream {
  public:
   explicit RandomStream(const StreamKey& key);
 
+  // Goes to the number at `position`, counted from 0, as next() would give it.
+  void seek(std::uint64_t position);
+
   std::uint32_t next();                      // uniform over 32 bits
   std::uint64_t below(std::uint64_t bound);  // uniform over [0, bound), unbiased; bound > 0
   double uniform();                          // [0, 1), 53 bits

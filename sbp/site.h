@@ -50,6 +50,9 @@ struct Site {
   int stage = 0;              // index of the stage its block lies in
   int heads = 0;              // of an attention
   SiteId within = -1;         // the positionwise site whose body it is part of; -1: of none
+  // The site whose result this layer takes as its input, where that site saves its result as well
+  // (a ReLU, fused attention): the storage then goes only if both let it go. -1: none does.
+  SiteId input_from = -1;
 };
 
 // The sites of one model, in forward order, and the layers that scopes are opened for.
@@ -57,6 +60,10 @@ class SiteTable {
  public:
   SiteId add(std::string_view name, SiteKind kind, int block = -1, RowGeometry geometry = {});
   SiteId add(Site site);  // whose layer is filled in
+  // A layer's input is known only once the layer is there.
+  void set_input(SiteId layer, SiteId from) {
+    sites_.at(static_cast<std::size_t>(layer)).input_from = from;
+  }
 
   const Site& operator[](SiteId id) const { return sites_.at(static_cast<std::size_t>(id)); }
   SiteId size() const { return static_cast<SiteId>(sites_.size()); }

@@ -116,7 +116,10 @@ class ResNet : public Model {
         {"conv1", "bn1"}, -1, frame,
         {.out = options_.stem_width, .kernel = small ? 3 : 7, .stride = small ? 1 : 2});
     stem_act_ = sites_.add("act1", SiteKind::nonlinearity, -1, frame.geometry());
-    if (small) return frame;
+    if (small) {
+      input_from_ = stem_act_;
+      return frame;
+    }
     pool_layer_ = sites_.layers().add("maxpool", "pool");
     return {frame.channels, strided(frame.height, 2), strided(frame.width, 2)};
   }
@@ -137,6 +140,7 @@ class ResNet : public Model {
       ++number;
       block.steps.push_back(make_conv_norm(
           {concat(name, ".conv", number), concat(name, ".bn", number)}, index, frame, shape));
+      sites_.set_input(block.steps.back().conv_site, number == 1 ? input_from_ : block.acts.back());
       // The last one comes after the sum.
       block.acts.push_back(sites_.add(concat(name, ".act", number), SiteKind::nonlinearity, index,
                                       frame.geometry()));
@@ -145,7 +149,9 @@ class ResNet : public Model {
       Frame shortcut = input;
       block.downsample = make_conv_norm({name + ".downsample.0", name + ".downsample.1"}, index,
                                         shortcut, {.out = stage.out, .stride = stride});
+      sites_.set_input(block.downsample->conv_site, input_from_);
     }
+    input_from_ = block.acts.back();
     block.add = sites_.add(name + ".add", SiteKind::residual, index, frame.geometry());
     blocks_.push_back(std::move(block));
     return frame;
@@ -186,6 +192,7 @@ class ResNet : public Model {
   ParameterMaker make_;
   ConvNorm stem_;
   SiteId stem_act_ = -1;
+  SiteId input_from_ = -1;         // the ReLU before the block that is built next; -1: a pool
   LayerId pool_layer_ = kNoLayer;  // none with the small stem
   std::vector<Block> blocks_;
   LayerId head_pool_layer_ = kNoLayer;

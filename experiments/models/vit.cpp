@@ -115,6 +115,8 @@ class Vit : public Model {
     };
     block.qkv = linear(".attn.qkv", 3 * dim);
     block.proj = linear(".attn.proj", dim);
+    // Fused attention saves its result, which is the projection's input.
+    if (options_.fused_attention) sites_.set_input(block.proj.site, block.attention);
     block.mlp_add = sites_.add(name + ".mlp_add", SiteKind::residual, index, grid_);
     build_mlp(block, name, index);
     block.drop_path = block_drop_path(options_.drop_path, index, static_cast<int>(options_.depth));

@@ -115,7 +115,7 @@ class ProfileRun {
     report.plan = plan_entries(model->sites(), plan, trainer.kept_rows());
     const std::vector<double> kept_rows = trainer.mean_kept_rows();
     report.strategy = strategy_outcome(plan, kept_rows);
-    report.header.warnings = plan_warnings(plan, kept_rows);
+    report.header.warnings = plan_warnings(plan, kept_rows, trainer);
     for (std::string& warning : data_warnings) {
       report.header.warnings.push_back(std::move(warning));
     }

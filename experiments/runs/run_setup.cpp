@@ -6,6 +6,7 @@
 #include <cmath>
 #include <thread>
 
+#include "dropit/dropit_strategy.h"
 #include "experiments/data/augmentation.h"
 #include "experiments/models/registry.h"
 #include "experiments/runs/catalogue.h"
@@ -166,7 +167,12 @@ std::unique_ptr<Model> make_model(const ResolvedRun& run, bool on_meta) {
 }
 
 Plan make_plan(const ResolvedRun& run, const Model& model) {
-  return resolve(run.options.strategy, model.sites(), strategies());
+  Plan plan = resolve(run.options.strategy, model.sites(), strategies());
+  const int value_bytes = precision_of(run.precision).is_mixed() ? 2 : 4;
+  for (std::string& warning : dropit::size_warnings(plan, value_bytes)) {
+    plan.warnings.push_back(std::move(warning));
+  }
+  return plan;
 }
 
 std::vector<reports::PlanEntry> plan_entries(const SiteTable& sites, const Plan& plan,
@@ -188,6 +194,7 @@ std::vector<reports::PlanEntry> plan_entries(const SiteTable& sites, const Plan&
     for (const auto& [role, codec] : row.codes) {
       entry.code += concat(entry.code.empty() ? "" : ",", to_string(role), "=", to_string(codec));
     }
+    if (!row.note.empty()) entry.code += concat(entry.code.empty() ? "" : ",", row.note);
     for (const auto& [column, claimant] : row.claimed_by) entry.claimed_by = claimant;
     entries.push_back(std::move(entry));
   }
@@ -210,7 +217,8 @@ reports::StrategyOutcome strategy_outcome(const Plan& plan, const std::vector<do
   return outcome;
 }
 
-std::vector<std::string> plan_warnings(const Plan& plan, const std::vector<double>& kept_rows) {
+std::vector<std::string> plan_warnings(const Plan& plan, const std::vector<double>& kept_rows,
+                                       const Trainer& trainer) {
   std::vector<std::string> warnings = plan.warnings;
   for (std::size_t i = 0; i < plan.groups.size(); ++i) {
     for (std::string& warning : group_warnings(plan.groups[i], kept_rows.at(i))) {
@@ -220,6 +228,7 @@ std::vector<std::string> plan_warnings(const Plan& plan, const std::vector<doubl
       }
     }
   }
+  for (std::string& warning : trainer.code_warnings()) warnings.push_back(std::move(warning));
   return warnings;
 }
 

@@ -189,7 +189,7 @@ class TrainRun {
     const std::vector<double> kept = rows_.means(report_.steps);
     report_.strategy = strategy_outcome(plan_, kept);
     if (report_.steps > 0) {
-      for (std::string& warning : plan_warnings(plan_, kept)) warn(std::move(warning));
+      for (std::string& warning : plan_warnings(plan_, kept, trainer_)) warn(std::move(warning));
     }
     add_overflow_warnings();
     for (const std::string& warning : data_.warnings) warn(warning);

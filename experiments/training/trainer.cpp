@@ -12,6 +12,7 @@
 #include <cstring>
 #include <limits>
 
+#include "experiments/codecs.h"
 #include "experiments/training/gradients.h"
 #include "sbp/base/error.h"
 
@@ -77,7 +78,8 @@ Trainer::Trainer(Model& model, const Plan& plan, MaskSource& masks, Optimizer& o
     : model_(model),
       optimizer_(optimizer),
       options_(options),
-      execution_(model.sites(), plan, masks, {.precision = options.precision}),
+      execution_(model.sites(), plan, masks,
+                 {.codecs = codecs_of(plan), .precision = options.precision}),
       loss_layer_(model.sites().layers().add("loss", "loss")),
       optimizer_layer_(model.sites().layers().add("optimizer", "optimizer")),
       mean_kept_rows_(plan.groups.size()) {

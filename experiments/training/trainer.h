@@ -91,6 +91,9 @@ class Trainer {
   std::vector<std::int64_t> kept_rows() const { return execution_.kept_rows(); }
   const std::vector<double>& mean_kept_rows() const { return mean_kept_rows_; }
 
+  // Of codes, over the steps so far.
+  std::vector<std::string> code_warnings() const { return execution_.warnings(); }
+
   // The averaged weights; nullptr where none are kept.
   ModelAverage* average() { return average_ ? &*average_ : nullptr; }
   const ModelAverage* average() const { return average_ ? &*average_ : nullptr; }

@@ -125,7 +125,8 @@ WorstError run_case(const GoldenCase& golden, const Run& how) {
 
 // Kinds with a test of their own.
 bool is_elsewhere(const GoldenCase& golden) {
-  return golden.kind() == "convnext" || golden.kind() == "vit_training";
+  return golden.kind() == "convnext" || golden.kind() == "vit_training" ||
+         golden.kind().starts_with("dropit_");
 }
 
 TEST_CASE("golden ViT cases" * doctest::test_suite("vectors")) {

@@ -26,7 +26,7 @@ constexpr std::int64_t kBatch = 2, kTokens = 65, kWidth = 48, kHeads = 3;
 // Two codes a byte, with a minimum and a scale (fp32) a row. Nearest rounding.
 class FourBits : public SavedCodec {
  public:
-  Packed encode(const at::Tensor& value) const override {
+  Packed encode(const at::Tensor& value, const StreamKey&) const override {
     const at::Tensor rows = value.reshape({-1, value.size(-1)});
     const at::Tensor low = rows.amin(-1, true), high = rows.amax(-1, true);
     const at::Tensor scale = high.sub(low).clamp_min(1e-12).div(15.0);
@@ -36,7 +36,7 @@ class FourBits : public SavedCodec {
             {low, SaveLabel::scale},
             {scale, SaveLabel::scale}};
   }
-  at::Tensor decode(const std::vector<at::Tensor>& parts) const override {
+  at::Tensor decode(const std::vector<at::Tensor>& parts, const CodedTensor&) const override {
     const at::Tensor high = parts[0].div(16, "floor"), low = parts[0].remainder(16);
     return at::cat({high.unsqueeze(-1), low.unsqueeze(-1)}, -1)
         .flatten(-2)
@@ -49,14 +49,14 @@ class FourBits : public SavedCodec {
 // Four levels of a GELU derivative in [-0.2, 1.2], four codes a byte.
 class TwoBits : public SavedCodec {
  public:
-  Packed encode(const at::Tensor& value) const override {
+  Packed encode(const at::Tensor& value, const StreamKey&) const override {
     const at::Tensor codes = value.add(0.2).div(1.4).mul(3.0).round().clamp(0, 3).to(at::kByte);
     const at::Tensor fours = codes.unflatten(-1, {-1, 4});
     at::Tensor packed = fours.select(-1, 0);
     for (int i = 1; i < 4; ++i) packed = packed.mul(4).add(fours.select(-1, i));
     return {{packed, SaveLabel::value}};
   }
-  at::Tensor decode(const std::vector<at::Tensor>& parts) const override {
+  at::Tensor decode(const std::vector<at::Tensor>& parts, const CodedTensor&) const override {
     std::vector<at::Tensor> codes;
     for (const int divisor : {64, 16, 4, 1}) {
       codes.push_back(parts[0].div(divisor, "floor").remainder(4).unsqueeze(-1));
