@@ -6,6 +6,7 @@
 #include "cli/listing.h"
 #include "cli/options.h"
 #include "experiments/runs/profile_run.h"
+#include "reports/format.h"
 #include "reports/json.h"
 #include "reports/text.h"
 
@@ -18,6 +19,10 @@ ExitCode print_plan(const ProfileCommand& command) {
     write_stdout(reports::plan_json(preview.plan, preview.strategy));
   } else if (!command.output.quiet) {
     write_stdout(reports::plan_text(preview.plan, preview.strategy));
+  }
+  if (command.output.quiet) return ExitCode::ok;
+  for (const std::string& warning : preview.warnings) {
+    write_stderr("sbp-profile: warning: " + reports::printable(warning) + "\n");
   }
   return ExitCode::ok;
 }

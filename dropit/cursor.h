@@ -3,9 +3,11 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "dropit/keep_rule.h"
@@ -24,6 +26,19 @@ inline std::uint64_t lowest_bits(std::uint64_t bits, std::int64_t count) {
   return result;
 }
 
+// Bit j is byte j, each of which is 0 or 1.
+inline std::uint64_t bits_of(const std::array<std::uint8_t, 64>& bytes) {
+  static_assert(std::endian::native == std::endian::little);
+  std::uint64_t result = 0;
+  for (std::size_t i = 0; i < 8; ++i) {
+    std::uint64_t eight = 0;
+    std::memcpy(&eight, bytes.data() + 8 * i, 8);
+    // The product's upper byte gathers them: byte j is moved to bit 56 + j.
+    result |= (eight * 0x0102040810204080U) >> 56 << (8 * i);
+  }
+  return result;
+}
+
 template <typename Order, typename Bits>
 class ThresholdCursor {
  public:
@@ -33,13 +48,11 @@ class ThresholdCursor {
       : data_(data), threshold_(threshold) {}
 
   std::uint64_t flags(std::int64_t first, int count) {
-    std::uint64_t above = 0, equal = 0;
-    for (int j = 0; j < count; ++j) {
-      const Key key = Order::key(data_[first + j]);
-      above |= std::uint64_t{key > threshold_.key} << j;
-      equal |= std::uint64_t{key == threshold_.key} << j;
-    }
-    if (equal == 0 || threshold_.ties == 0) return above;
+    const std::uint64_t above =
+        where(first, count, [key = threshold_.key](Key one) { return one > key; });
+    if (threshold_.ties == 0) return above;
+    std::uint64_t equal =
+        where(first, count, [key = threshold_.key](Key one) { return one == key; });
     const int ties = std::popcount(equal);
     if (ties > threshold_.ties) equal = lowest_bits(equal, threshold_.ties);
     threshold_.ties -= std::min<std::int64_t>(ties, threshold_.ties);
@@ -47,6 +60,22 @@ class ThresholdCursor {
   }
 
  private:
+  // Compared into bytes first, which the compiler does many at a time.
+  template <typename Test>
+  std::uint64_t where(std::int64_t first, int count, Test test) const {
+    std::array<std::uint8_t, 64> bytes;
+    const Bits* const data = data_ + first;
+    if (count == 64) {
+      for (std::size_t j = 0; j < 64; ++j) bytes[j] = test(Order::key(data[j])) ? 1 : 0;
+    } else {
+      bytes.fill(0);
+      for (int j = 0; j < count; ++j) {
+        bytes[static_cast<std::size_t>(j)] = test(Order::key(data[j])) ? 1 : 0;
+      }
+    }
+    return bits_of(bytes);
+  }
+
   const Bits* data_;
   Threshold<Key> threshold_;  // its ties: those left
 };

@@ -77,6 +77,11 @@ class DropitClaims {
     for (const SiteId id : chosen_) plan_.code(id, input_role(sites_[id]), spec_of(rule_));
     for (const SiteId id : freed_) plan_.code(id, SavedRole::nonlinearity_output, {"sign", {}});
     tell_what_is_held();
+    if (rule_.selection == Selection::nsigma) {
+      plan_.warn(
+          "select=nsigma keeps as much as the data says: on device meta, bytes are those of a "
+          "normal distribution");
+    }
   }
 
  private:

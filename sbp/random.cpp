@@ -36,13 +36,10 @@ void RandomStream::seek(std::uint64_t position) {
   for (std::uint64_t i = 0; i < position % 4; ++i) next();
 }
 
-std::uint32_t RandomStream::next() {
-  if (used_ == 4) {
-    block_ = philox(counter_, key_);
-    ++counter_[0];
-    used_ = 0;
-  }
-  return block_[used_++];
+void RandomStream::refill() {
+  block_ = philox(counter_, key_);
+  ++counter_[0];
+  used_ = 0;
 }
 
 std::uint64_t RandomStream::below(std::uint64_t bound) {

@@ -40,7 +40,11 @@ class RandomStream {
   // Goes to the number at `position`, counted from 0, as next() would give it.
   void seek(std::uint64_t position);
 
-  std::uint32_t next();                      // uniform over 32 bits
+  // Uniform over 32 bits.
+  std::uint32_t next() {
+    if (used_ == 4) refill();
+    return block_[used_++];
+  }
   std::uint64_t below(std::uint64_t bound);  // uniform over [0, bound), unbiased; bound > 0
   double uniform();                          // [0, 1), 53 bits
   double normal();                           // standard normal
@@ -49,6 +53,8 @@ class RandomStream {
   void fill_truncated_normal(std::span<float> values, double standard_deviation);
 
  private:
+  void refill();
+
   std::array<std::uint32_t, 4> counter_;
   std::array<std::uint32_t, 2> key_;
   std::array<std::uint32_t, 4> block_{};

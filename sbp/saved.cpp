@@ -77,8 +77,10 @@ void SavedCode::keep(const at::Tensor& value, const Coding& coding) {
     return;
   }
   const c10::NoGradGuard no_grad;
-  // A tensor with gaps or overlaps is coded, and comes back, in the order of its dimensions.
-  const at::Tensor dense = value.is_non_overlapping_and_dense() ? value : value.contiguous();
+  // A tensor with gaps or overlaps is coded, and comes back, in the order that kernels take it in.
+  const at::Tensor dense = value.is_non_overlapping_and_dense()
+                               ? value
+                               : value.contiguous(value.suggest_memory_format());
   code_->coded = {dense.sizes().vec(), dense.strides().vec(), dense.scalar_type(), dense.device(),
                   coding.key};
   bool is_empty = dense.numel() > 0;

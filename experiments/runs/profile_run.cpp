@@ -222,6 +222,7 @@ PlanPreview preview_plan(const ProfileOptions& options) {
   PlanPreview preview;
   preview.plan = plan_entries(model->sites(), plan, kept_rows);
   preview.strategy = strategy_outcome(plan, {kept_rows.begin(), kept_rows.end()});
+  preview.warnings = plan.warnings;
   return preview;
 }
 

@@ -1,6 +1,7 @@
 // One traced training step.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "experiments/runs/run_options.h"
@@ -15,6 +16,7 @@ reports::ProfileReport run_profile(const ProfileOptions& options, const Progress
 struct PlanPreview {
   std::vector<reports::PlanEntry> plan;
   reports::StrategyOutcome strategy;
+  std::vector<std::string> warnings;  // the plan's own
 };
 
 // The resolved plan, with the masks of the step that a profile would trace, without running or

@@ -34,6 +34,8 @@ USAGE = [
     (["--strategy", "dropit:gamma=1"], ["gamma", "'1'"]),
     (["--strategy", "dropit:layers=*.fc9"], ["'*.fc9'", "fc1"]),
     (["--strategy", "dropit+recompute:part=activation"], ["as one node", "codes"]),
+    (["--strategy", "dropit:select=maxk"], ["'maxk'", "did you mean 'mink'?"]),
+    (["--strategy", "dropit:index=seed"], ["index=seed", "select=random"]),
     (["--data", "sinthetic"], ["'sinthetic'", "did you mean 'synthetic'?"]),
     (["--data", "cifar10:pth=x"], ["'pth'", "did you mean 'path'?"]),
     (["--optimizer", "adamv"], ["'adamv'", "did you mean 'adamw'?", "sgd"]),
@@ -62,6 +64,10 @@ class BadInput(CommandTest):
         self.fail_with(2, ["'begin'", "start"], "sbp-profile", "--zero-grad", "begin")
         self.fail_with(2, ["'meta'"], "sbp-train", *TINY, "--device", "meta", "--steps", "1")
         self.fail_with(2, ["--print-plan"], "sbp-profile", *TINY, "--print-plan", "-o", "x.json")
+
+    def test_a_layer_of_which_nothing_is_kept(self):
+        self.fail_with(1, ["'head'", "gamma=0.999", "use a smaller gamma"], "sbp-profile", *TINY,
+                       "--strategy", "dropit:gamma=0.999,layers=head")
 
     def test_missing_data_file(self):
         missing = self.folder / "none.bin"

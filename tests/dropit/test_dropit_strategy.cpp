@@ -169,6 +169,12 @@ TEST_CASE("two claims on one layer name both; on different layers they compose")
   CHECK(both[sites.find("blocks.0.mlp.fc1")].codes.size() == 1);
 }
 
+TEST_CASE("a count that depends on the data is told") {
+  const Plan plan = resolve("dropit:select=nsigma", small_resnet(), registered());
+  REQUIRE(plan.warnings.size() == 1);
+  CHECK(plan.warnings[0].starts_with("select=nsigma keeps as much as the data says"));
+}
+
 TEST_CASE("codes that save nothing are warned of once") {
   const SiteTable sites = small_vit();
   const Plan plan = resolve("dropit:gamma=0.5,index=int32", sites, registered());

@@ -36,6 +36,18 @@ TEST_CASE("random: philox gives the published answers") {
         Block{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
 }
 
+TEST_CASE("random: a stream goes to any of its numbers") {
+  const StreamKey key{.seed = 3, .step = 1};
+  const std::vector<std::uint32_t> all = draw(key, 40);
+  RandomStream stream(key);
+  for (const std::size_t position : {17U, 4U, 0U, 39U, 18U, 19U}) {
+    stream.seek(position);
+    CHECK(stream.next() == all[position]);
+  }
+  stream.seek(6);
+  for (std::size_t i = 6; i < 20; ++i) CHECK(stream.next() == all[i]);
+}
+
 // The layout of the counter is a promise: recorded runs are replayed by it.
 TEST_CASE("random: a stream is philox over (block, step, site, purpose and rank) keyed by seed") {
   const StreamKey key{0x1122334455667788, 3, 5, Purpose::dropout, 7};

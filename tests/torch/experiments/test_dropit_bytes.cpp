@@ -15,6 +15,7 @@
 #include "experiments/strategies.h"
 #include "sbp/base/error.h"
 #include "sbp/base/number.h"
+#include "tests/experiments/scratch_folder.h"
 #include "tests/torch/experiments/measured_step.h"
 
 // Last: see there.
@@ -342,6 +343,26 @@ TEST_CASE("training under dropit repeats itself, and differs from full") {
     CHECK(dropped != full);
     CHECK(dropped.front() == full.front());  // the forward is exact
   }
+}
+
+TEST_CASE("a resumed run draws what it would have drawn") {
+  const tests::ScratchFolder scratch;
+  TrainOptions options;
+  options.model = "vit:patch=8,dim=16,depth=2,heads=2,image=16,classes=4";
+  options.data = "synthetic:samples=64";
+  options.strategy = "dropit:select=random,unbiased=yes";
+  options.schedule = "constant";
+  options.batch = 8;
+  options.steps = 9;
+  options.threads = 1;
+  options.profile_step = false;
+  const std::string whole = run_train(options).weights_checksum;
+  options.steps = 5;
+  options.checkpoint.folder = scratch.path("checkpoint");
+  CHECK(run_train(options).weights_checksum != whole);
+  options.steps = 9;
+  options.checkpoint.resume = true;
+  CHECK(run_train(options).weights_checksum == whole);
 }
 
 }  // namespace

@@ -92,7 +92,7 @@ TEST_CASE("a coded linear: two and three dimensions, transposed weights, odd lay
   for (const at::ScalarType type : {at::kFloat, at::kDouble, at::kBFloat16}) {
     const at::Tensor w = random_tensor({7, 12}, type), b = random_tensor({7}, type);
     const at::Tensor x = random_tensor({4, 5, 12}, type);
-    CAPTURE(c10::toString(type));
+    CAPTURE(std::string(c10::toString(type)));
     check(plain, coded, {x, w, b}, EverySecond::masked(x));
     check(plain, coded, {x, w, {}}, EverySecond::masked(x));
     check(plain, coded, {x.select(0, 0), w, b}, EverySecond::masked(x.select(0, 0)));
@@ -133,10 +133,17 @@ TEST_CASE("a coded convolution: strides, paddings, groups, dilation, layouts, al
     };
     check(plain, coded, {x, w, random_tensor({8}, type)}, EverySecond::masked(x));
     check(plain, coded, {x, w, {}}, EverySecond::masked(x));
+    const at::Tensor b = random_tensor({8}, type);
+    for (const at::Tensor& odd : {x.narrow(0, 1, 1).expand({3, 6, 9, 10}), x.narrow(3, 1, 8),
+                                  x.transpose(2, 3), x.narrow(0, 0, 0)}) {
+      const bool is_dense = odd.is_non_overlapping_and_dense();
+      const at::Tensor dense = is_dense ? odd : odd.contiguous(odd.suggest_memory_format());
+      check(plain, coded, {odd, w, b}, EverySecond::masked(dense));
+    }
   };
   for (const at::ScalarType type : {at::kFloat, at::kDouble, at::kBFloat16}) {
     for (const auto format : {at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast}) {
-      CAPTURE(c10::toString(type));
+      CAPTURE(std::string(c10::toString(type)));
       check_shape({.padding = 1}, type, format);
       check_shape({.stride = 2, .padding = 1, .groups = 2}, type, format);
       check_shape({.padding = 2, .dilation = 2}, type, format);
