@@ -98,6 +98,10 @@ class DropitClaims {
 
   // Takes layers out whose input stays in full anyway, and finds the ReLUs that let go.
   void leave_what_is_held() {
+    for (SiteId id = 0; id < sites_.size(); ++id) {
+      if (sites_[id].input_from == kTheBatch && chosen_.erase(id) > 0)
+        held_.emplace_back(id, kTheBatch);
+    }
     for (SiteId producer = 0; producer < sites_.size(); ++producer) {
       std::vector<SiteId> takers;
       for (SiteId id = 0; id < sites_.size(); ++id) {
@@ -120,8 +124,9 @@ class DropitClaims {
   void tell_what_is_held() {
     std::vector<std::string> names;
     for (const auto& [id, holder] : held_) {
-      plan_.note(id, concat("saved 0: still held by ", sites_[holder].name));
-      names.push_back(concat(sites_[id].name, " (by ", sites_[holder].name, ")"));
+      const std::string who = holder == kTheBatch ? "the batch of images" : sites_[holder].name;
+      plan_.note(id, concat("saved 0: still held by ", who));
+      names.push_back(concat(sites_[id].name, " (by ", who, ")"));
     }
     if (names.empty()) return;
     constexpr std::size_t kNamed = 3;

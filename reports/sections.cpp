@@ -39,6 +39,18 @@ std::string unusual_facts(const Header& header) {
                        fact("evaluated", "evaluated weights of", "")});
 }
 
+// "sbp:keep=0.5+dropit:gamma=0.9" -> "sbp+dropit".
+std::string names_of(const std::string& specs) {
+  std::string names;
+  bool in_name = true;
+  for (const char sign : specs) {
+    if (sign == ':') in_name = false;
+    if (sign == '+') in_name = true;
+    if (in_name) names += sign;
+  }
+  return names;
+}
+
 }  // namespace
 
 std::string configured(const Header& header, std::string_view key) {
@@ -136,8 +148,8 @@ std::string plan_rows_text(const std::vector<PlanEntry>& plan) {
       ++plain;
       continue;
     }
-    // The whole spec stands above the table: its name is enough to tell claims apart.
-    const std::string claim = entry.claimed_by.substr(0, entry.claimed_by.find(':'));
+    // The whole spec stands above the table: names are enough to tell claims apart.
+    const std::string claim = names_of(entry.claimed_by);
     const std::string rows =
         entry.rows > 0 ? concat(entry.kept_rows, " of ", entry.rows) : std::string();
     table.add({entry.site, entry.kind, entry.select, ratio_text(entry.keep_ratio),

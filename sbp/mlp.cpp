@@ -103,11 +103,15 @@ struct MlpBackward : autograd::Node {
 
 at::Tensor mlp_function(const at::Tensor& x, const MlpWeights& weights, const MlpLayers& layers,
                         const StepRows* rows, const Precision& precision) {
+  const bool recording = autograd::compute_requires_grad(
+      x, weights.norm_weight, weights.norm_bias, weights.fc1_weight, weights.fc1_bias,
+      weights.fc2_weight, weights.fc2_bias, weights.scale);
   auto node = c10::make_intrusive<MlpBackward>(autograd::collect_next_edges(
       x, weights.norm_weight, weights.norm_bias, weights.fc1_weight, weights.fc1_bias,
       weights.fc2_weight, weights.fc2_bias, weights.scale));
   const c10::NoGradGuard no_grad;
   const auto keep = [&](autograd::SavedVariable& place, const at::Tensor& value) {
+    if (!recording) return;
     const at::Tensor kept = rows == nullptr ? value : select_rows(value, rows->kept);
     place = save_for_backward(kept, SaveLabel::value);
   };
@@ -137,6 +141,7 @@ at::Tensor mlp_function(const at::Tensor& x, const MlpWeights& weights, const Ml
   const ScopedLayer scope(layers.fc2);
   at::Tensor y = at::linear(h, weights.fc2_weight, weights.fc2_bias);
   if (weights.scale.defined()) y = y.mul(weights.scale);
+  if (!recording) return y;
   const auto keep_weight = [](autograd::SavedVariable& place, const at::Tensor& weight) {
     place = save_for_backward(weight, SaveLabel::value);
   };

@@ -29,7 +29,7 @@ struct MlpLayers {
 // width]: the norm's input 1 and two floats a row, fc1's input 1 and its output (hidden / width);
 // the plain MLP keeps fc2's input (hidden / width) and the input of `scale` (1) besides. fc2's
 // input is computed again in backward, and the gradient of `scale` follows from that of fc2's
-// weight.
+// weight (in 16 bit with its rounding).
 at::Tensor mlp_function(const at::Tensor& x, const MlpWeights& weights, const MlpLayers& layers,
                         const StepRows* rows, const Precision& precision);
 

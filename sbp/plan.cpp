@@ -103,10 +103,65 @@ void PlanBuilder::select(SiteId site, RowSelection selection) {
   claim(site, "select").select = selection;
 }
 
-void PlanBuilder::depart(SiteId site, RowSelection selection) {
-  PlanRow& row = claim(site, "select");
+void PlanBuilder::prefer_departure(SiteId residual, RowSelection selection) {
+  departures_.emplace_back(residual, selection);
+}
+
+void PlanBuilder::settle_departure(SiteId residual, RowSelection selection) {
+  const int first = sites_[residual].block;
+  std::vector<PlanRow*> later;
+  for (SiteId id = 0; id < sites_.size(); ++id) {
+    PlanRow& row = plan_.rows[static_cast<std::size_t>(id)];
+    if (sites_[id].block < first || !row.select) continue;
+    if (row.select->group != selection.group) return;
+    later.push_back(&row);
+  }
+  for (PlanRow* row : later) row->select->departed = true;
+  PlanRow& row = plan_.rows[static_cast<std::size_t>(residual)];
   row.select = selection;
   row.departs = true;
+  row.claimed_by.emplace("select", later.front()->claimed_by.at("select"));
+}
+
+SiteId PlanBuilder::run_again_with(SiteId site) const {
+  for (SiteId whole = sites_[site].within; whole >= 0; whole = sites_[whole].within) {
+    if (plan_[whole].materialise == Materialise::recompute) return whole;
+  }
+  return -1;
+}
+
+void PlanBuilder::uncode(SiteId site, std::string why) {
+  PlanRow& row = plan_.rows[static_cast<std::size_t>(site)];
+  row.codes.clear();
+  row.note = std::move(why);
+}
+
+// What runs again keeps its input and no more: a code in it would save nothing and change the
+// gradient all the same.
+void PlanBuilder::settle_codes() {
+  int uncoded = 0;
+  for (SiteId id = 0; id < sites_.size(); ++id) {
+    const SiteId whole = run_again_with(id);
+    if (whole < 0 || plan_[id].codes.empty()) continue;
+    uncode(id, concat("saved 0: runs again with ", sites_[whole].name));
+    ++uncoded;
+  }
+  // The result of a ReLU that such a branch starts from is held by the branch.
+  for (SiteId id = 0; id < sites_.size(); ++id) {
+    const SiteId from = sites_[id].input_from, holder = run_again_with(id);
+    if (from < 0 || holder < 0 || run_again_with(from) == holder || plan_[from].codes.empty()) {
+      continue;
+    }
+    const std::string why = concat("saved 0: still held by ", sites_[holder].name);
+    uncode(from, why);
+    for (SiteId other = 0; other < sites_.size(); ++other) {
+      if (sites_[other].input_from == from && !plan_[other].codes.empty()) uncode(other, why);
+    }
+  }
+  if (uncoded == 0) return;
+  warn(concat(uncoded,
+              " coded layers run again in backward and keep nothing that a code could save; ",
+              "they are left exact"));
 }
 
 void PlanBuilder::prefer_function(SiteId site) {
@@ -147,6 +202,8 @@ void PlanBuilder::note(SiteId site, std::string why) {
 }
 
 Plan PlanBuilder::finish() && {
+  for (const auto& [residual, selection] : departures_) settle_departure(residual, selection);
+  settle_codes();
   for (const SiteId site : functions_) {
     if (!may_be_function(site)) continue;
     plan_.rows.at(static_cast<std::size_t>(site)).materialise = Materialise::function;

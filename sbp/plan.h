@@ -111,8 +111,9 @@ class PlanBuilder {
   // A name that another group has is made unique.
   std::int32_t add_group(MaskGroup group);
   void select(SiteId site, RowSelection selection);
-  // `selection` at a residual site, where dropped rows leave the sequence.
-  void depart(SiteId site, RowSelection selection);
+  // From the residual site on, rows that `selection` drops leave the sequence, unless a later site
+  // selects by another mask, which needs them.
+  void prefer_departure(SiteId residual, RowSelection selection);
   void materialise(SiteId site, Materialise how);
   // An MLP that nobody else materialises, and none of whose parts is coded, runs as one node.
   void prefer_function(SiteId site);
@@ -131,11 +132,17 @@ class PlanBuilder {
   bool may_be_function(SiteId site) const;
   // Throws UsageError for a code inside of what runs as one node.
   void check_codes(SiteId site) const;
+  void settle_departure(SiteId residual, RowSelection selection);
+  // The site that runs again in backward with `site` in it; -1: none does.
+  SiteId run_again_with(SiteId site) const;
+  void uncode(SiteId site, std::string why);
+  void settle_codes();
 
   const SiteTable& sites_;
   Plan plan_;
   std::string claimant_;
-  std::vector<SiteId> functions_;  // preferred
+  std::vector<SiteId> functions_;                            // preferred
+  std::vector<std::pair<SiteId, RowSelection>> departures_;  // the same
 };
 
 // One registered strategy: its spelling, and what it claims of a model's sites.

@@ -53,13 +53,12 @@ class SbpClaims {
     check_options();
     if (dropping_.empty()) return;  // keep=1 everywhere: the full backward
     for (Dropping& one : dropping_) one.selection = selection_of(one);
-    const int first_departed = departs_at();
-    for (const Dropping& one : dropping_) claim(one, first_departed);
-    if (first_departed >= 0) claim_departure(first_departed);
+    for (const Dropping& one : dropping_) claim(one);
+    if (const int first = departs_at(); first >= 0) prefer_departure(first);
     if (attention_ == "qkv" && drops_attention()) plan_.change_forward();
     if (released_) {
       plan_.mask_in_evaluation();
-      plan_.warn("compat=released: masks are drawn in evaluation too, as the released code does");
+      plan_.warn("compat=released: evaluation is masked too, as in the released code");
     }
   }
 
@@ -130,7 +129,20 @@ class SbpClaims {
                               "': a mask that is always the same has no mean to be unbiased in; "
                               "leave start out"));
     }
+    if (attention_ == "head") check_heads();
     for (const Dropping& one : dropping_) check_site(one);
+  }
+
+  void check_heads() const {
+    if (per_sample()) {
+      throw UsageError(concat("sbp attention='head' with share='", share_,
+                              "': each attention draws one mask of heads for the whole batch; use "
+                              "share=all or share=layer"));
+    }
+    if (spec_.text("proj") == "kept") {
+      throw UsageError(
+          "sbp attention='head' with proj='kept': kept heads keep all rows; use proj=all");
+    }
   }
 
   void check_site(const Dropping& one) const {
@@ -231,15 +243,14 @@ class SbpClaims {
     return first;
   }
 
-  void claim(const Dropping& one, int first_departed) {
+  void claim(const Dropping& one) {
     const Site& site = sites_[one.site];
     if (site.kind == SiteKind::positionwise && !is_downsampling(site)) {
-      if (spec_.text("mlp") == "function") plan_.prefer_function(one.site);
-      if (spec_.text("mlp") == "recompute") {
-        plan_.materialise(one.site, Materialise::recompute);
-      }
+      const std::string& mlp = spec_.text("mlp");
+      if (mlp == "auto") plan_.prefer_function(one.site);
+      if (mlp == "function") plan_.materialise(one.site, Materialise::function);
+      if (mlp == "recompute") plan_.materialise(one.site, Materialise::recompute);
     }
-    if (first_departed >= 0 && site.block >= first_departed) return;
     plan_.select(one.site, one.selection);
     const SiteId projection = projection_of(sites_, site);
     if (site.kind != SiteKind::attention || projection < 0) return;
@@ -248,26 +259,16 @@ class SbpClaims {
     }
   }
 
-  void claim_departure(int first) {
+  void prefer_departure(int first) {
     const auto attention = std::ranges::find_if(dropping_, [&](const Dropping& one) {
       return sites_[one.site].kind == SiteKind::attention && sites_[one.site].block == first;
     });
-    RowSelection selection = attention->selection;
     const auto residual = std::ranges::find_if(sites_.sites(), [&](const Site& site) {
       return site.kind == SiteKind::residual && site.block == first;
     });
-    plan_.depart(static_cast<SiteId>(residual - sites_.sites().begin()), selection);
-    selection.departed = true;
-    for (SiteId id = 0; id < sites_.size(); ++id) {
-      const Site& site = sites_[id];
-      if (site.block < first) continue;
-      if (site.kind == SiteKind::attention) {
-        plan_.select(id, selection);
-        plan_.select(projection_of(sites_, site), selection);
-      } else if (site.kind == SiteKind::positionwise) {
-        plan_.select(id, selection);
-      }
-    }
+    if (residual == sites_.sites().end()) return;
+    plan_.prefer_departure(static_cast<SiteId>(residual - sites_.sites().begin()),
+                           attention->selection);
   }
 
   static std::string does_not_fit(const Site& site, const Site& coarsest) {
@@ -358,11 +359,13 @@ std::vector<KeySchema> sbp_keys() {
                "released (the value changes); qkv_exact: no gradient to keys and values of dropped "
                "rows; head: kept heads carry gradient; none: attention is left alone"),
       word_key("proj", {"auto", "kept", "all"},
-               "rows the output projection keeps; auto: kept, with compat=released all"),
+               "rows the output projection keeps; auto: kept, with compat=released or "
+               "attention=head all"),
       word_key("mlp", {"auto", "function", "store", "recompute", "off"},
                "kept rows of the MLP: as one node that computes the non-linearity again; stored; "
                "computed again from their input (CVPR 2022); off: the MLP is left alone; auto: "
-               "function, with compat=released store"),
+               "function where no other strategy codes or recomputes a part of it, with "
+               "compat=released store"),
       word_key("downsample", {"kept", "all"},
                "rows the linear between two stages keeps, if the next block drops: kept, or all"),
       word_key("norm", {"kept", "all"},
@@ -390,8 +393,9 @@ Strategy sbp_strategy() {
           .settle =
               [](Spec& spec) {
                 const bool released = spec.text("compat") == "released";
-                fill_auto(spec, "proj", released ? "all" : "kept");
-                fill_auto(spec, "mlp", released ? "store" : "function");
+                const bool heads = spec.text("attention") == "head";
+                fill_auto(spec, "proj", released || heads ? "all" : "kept");
+                if (released) fill_auto(spec, "mlp", "store");
               },
           .claim = [](const Spec& spec, PlanBuilder& plan) { SbpClaims(spec, plan).run(); }};
 }

@@ -38,6 +38,7 @@ struct RowGeometry {
 
 // Index into a SiteTable.
 using SiteId = std::int32_t;
+inline constexpr SiteId kTheBatch = -2;  // in place of a site, where a layer takes the images
 
 struct Site {
   std::string name;  // also the layer's name: "blocks.3.mlp.fc1"
@@ -49,9 +50,12 @@ struct Site {
   RowGeometry geometry = {};  // no cells: rows carry no grid here
   int stage = 0;              // index of the stage its block lies in
   int heads = 0;              // of an attention
-  SiteId within = -1;         // the positionwise site whose body it is part of; -1: of none
+  // The innermost site whose branch or body it is part of: an MLP's norm, linears and non-linearity
+  // lie within the MLP, that within its residual. -1: none.
+  SiteId within = -1;
   // The site whose result this layer takes as its input, where that site saves its result as well
   // (a ReLU, fused attention): the storage then goes only if both let it go. -1: none does.
+  // kTheBatch: its input is the batch of images, which is there all the same.
   SiteId input_from = -1;
 };
 
@@ -60,9 +64,12 @@ class SiteTable {
  public:
   SiteId add(std::string_view name, SiteKind kind, int block = -1, RowGeometry geometry = {});
   SiteId add(Site site);  // whose layer is filled in
-  // A layer's input is known only once the layer is there.
+  // A layer's input, and what it is part of, may be known only once both are there.
   void set_input(SiteId layer, SiteId from) {
     sites_.at(static_cast<std::size_t>(layer)).input_from = from;
+  }
+  void set_within(SiteId part, SiteId whole) {
+    sites_.at(static_cast<std::size_t>(part)).within = whole;
   }
 
   const Site& operator[](SiteId id) const { return sites_.at(static_cast<std::size_t>(id)); }

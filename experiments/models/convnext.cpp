@@ -131,6 +131,7 @@ class Convnext : public Model {
     stem_layer_ = sites_.layers().add("stem", "stem");
     stem_ = make_weighted({.name = "stem.0", .kind = SiteKind::conv2d},
                           {width, options_.channels, side, side});
+    sites_.set_input(stem_.site, kTheBatch);
     stem_norm_ = make_norm({.name = "stem.1"}, width);
   }
 
@@ -183,6 +184,7 @@ class Convnext : public Model {
     block.depthwise =
         make_weighted(named(".conv_dw", SiteKind::conv2d), {width, 1, kKernel, kKernel});
     block.body = sites_.add(named(".mlp", SiteKind::positionwise));
+    for (const SiteId part : {block.depthwise.site, block.body}) sites_.set_within(part, block.add);
     site.within = block.body;
     Mlp& mlp = block.mlp;
     mlp.norm = make_norm(named(".norm", SiteKind::norm), width);

@@ -21,6 +21,7 @@ class Mlp : public Model {
       in = options.hidden;
     }
     linears_.push_back(make_linear("head", -1, in, options.input.classes));
+    sites_.set_input(linears_.front().site, kTheBatch);
   }
 
   at::Tensor forward(Execution& run, const at::Tensor& images) override {

@@ -115,6 +115,7 @@ class ResNet : public Model {
     stem_ = make_conv_norm(
         {"conv1", "bn1"}, -1, frame,
         {.out = options_.stem_width, .kernel = small ? 3 : 7, .stride = small ? 1 : 2});
+    sites_.set_input(stem_.conv_site, kTheBatch);
     stem_act_ = sites_.add("act1", SiteKind::nonlinearity, -1, frame.geometry());
     if (small) {
       input_from_ = stem_act_;
@@ -153,6 +154,14 @@ class ResNet : public Model {
     }
     input_from_ = block.acts.back();
     block.add = sites_.add(name + ".add", SiteKind::residual, index, frame.geometry());
+    for (const ConvNorm& step : block.steps) {
+      sites_.set_within(step.conv_site, block.add);
+      sites_.set_within(step.norm_site, block.add);
+    }
+    // The last one comes after the sum.
+    for (std::size_t i = 0; i + 1 < block.acts.size(); ++i) {
+      sites_.set_within(block.acts[i], block.add);
+    }
     blocks_.push_back(std::move(block));
     return frame;
   }

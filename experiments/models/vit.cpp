@@ -89,6 +89,7 @@ class Vit : public Model {
                                      truncated_normal(kWeightDeviation));
     const std::string name = "patch_embed.proj";
     const SiteId site = sites_.add(name, SiteKind::conv2d);
+    sites_.set_input(site, kTheBatch);
     const LayerId layer = sites_[site].layer;
     const double deviation =
         1.0 / std::sqrt(static_cast<double>(options_.channels * patch * patch));
@@ -115,6 +116,10 @@ class Vit : public Model {
     };
     block.qkv = linear(".attn.qkv", 3 * dim);
     block.proj = linear(".attn.proj", dim);
+    sites_.set_within(block.attention, block.attention_add);
+    for (const SiteId part : {block.norm1.site, block.qkv.site, block.proj.site}) {
+      sites_.set_within(part, block.attention);
+    }
     // Fused attention saves its result, which is the projection's input.
     if (options_.fused_attention) sites_.set_input(block.proj.site, block.attention);
     block.mlp_add = sites_.add(name + ".mlp_add", SiteKind::residual, index, grid_);
@@ -127,6 +132,7 @@ class Vit : public Model {
     const auto hidden = static_cast<std::int64_t>(
         std::lround(static_cast<double>(options_.dim) * options_.mlp_ratio));
     block.mlp_site = sites_.add(name + ".mlp", SiteKind::positionwise, index, grid_);
+    sites_.set_within(block.mlp_site, block.mlp_add);
     block.mlp.norm = make_norm(name + ".norm2", index, block.mlp_site);
     Site part{
         .name = name + ".mlp.fc1", .block = index, .geometry = grid_, .within = block.mlp_site};

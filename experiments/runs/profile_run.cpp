@@ -115,7 +115,10 @@ class ProfileRun {
     report.plan = plan_entries(model->sites(), plan, trainer.kept_rows());
     const std::vector<double> kept_rows = trainer.mean_kept_rows();
     report.strategy = strategy_outcome(plan, kept_rows);
-    report.header.warnings = plan_warnings(plan, kept_rows, trainer);
+    report.header.warnings = plan_warnings(plan, kept_rows);
+    for (std::string& warning : trainer.code_warnings()) {
+      report.header.warnings.push_back(std::move(warning));
+    }
     for (std::string& warning : data_warnings) {
       report.header.warnings.push_back(std::move(warning));
     }
@@ -222,7 +225,7 @@ PlanPreview preview_plan(const ProfileOptions& options) {
   PlanPreview preview;
   preview.plan = plan_entries(model->sites(), plan, kept_rows);
   preview.strategy = strategy_outcome(plan, {kept_rows.begin(), kept_rows.end()});
-  preview.warnings = plan.warnings;
+  preview.warnings = plan_warnings(plan, {kept_rows.begin(), kept_rows.end()});
   return preview;
 }
 

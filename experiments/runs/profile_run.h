@@ -16,7 +16,7 @@ reports::ProfileReport run_profile(const ProfileOptions& options, const Progress
 struct PlanPreview {
   std::vector<reports::PlanEntry> plan;
   reports::StrategyOutcome strategy;
-  std::vector<std::string> warnings;  // the plan's own
+  std::vector<std::string> warnings;
 };
 
 // The resolved plan, with the masks of the step that a profile would trace, without running or

@@ -92,15 +92,51 @@ void describe_selection(reports::PlanEntry& entry, const Site& site, const PlanR
   if (row.select->of_heads()) entry.rows = group.geometry.rows();
 }
 
+std::size_t index_of(const RowSelection& selection) {
+  return static_cast<std::size_t>(selection.group);
+}
+
+// All that claimed a column of the row, joined by '+'.
+std::string claimants(const PlanRow& row) {
+  std::vector<std::string> specs;
+  for (const auto& [column, spec] : row.claimed_by) {
+    if (std::ranges::find(specs, spec) == specs.end()) specs.push_back(spec);
+  }
+  std::string joined;
+  for (const std::string& spec : specs) joined += concat(joined.empty() ? "" : "+", spec);
+  return joined;
+}
+
+// Does a part of `whole` see the rows that `whole` selects? Of an attention, what comes before it
+// where keys and values drop, too; its projection selects for itself.
+bool passes_on(const SiteTable& sites, const Plan& plan, SiteId whole, SiteId part) {
+  if (!plan[whole].select) return false;
+  if (sites[whole].kind == SiteKind::positionwise) return true;
+  const AttentionPath path = plan[whole].select->path;
+  return sites[whole].kind == SiteKind::attention && !sites[part].name.ends_with(".proj") &&
+         (path == AttentionPath::qkv || path == AttentionPath::qkv_exact);
+}
+
+// The selection that says which rows carry gradient through a site: its own, that of what it is
+// part of, or that by which rows have departed.
+std::optional<RowSelection> selection_at(const SiteTable& sites, const Plan& plan, SiteId id) {
+  if (plan[id].select) return plan[id].select;
+  for (SiteId whole = sites[id].within; whole >= 0; whole = sites[whole].within) {
+    if (passes_on(sites, plan, whole, id)) return plan[whole].select;
+  }
+  for (SiteId before = 0; before < id; ++before) {
+    if (plan[before].departs) return plan[before].select;
+  }
+  return std::nullopt;
+}
+
 // Says that some starting points of a grid mask keep no cell, which a mean over steps hides.
 std::string empty_starts(const MaskGroup& group) {
   const std::int64_t diagonals = group.geometry.height + group.geometry.width - 1;
   const std::int64_t starts = grid_stride(group.keep_ratio);
   if (group.kind != MaskKind::grid || group.keep_ratio > 0.5 || starts <= diagonals) return {};
-  return concat("keeps no cell in one step of ",
-                static_cast<double>(starts) / static_cast<double>(starts - diagonals),
-                ": keep=", group.keep_ratio, " has ", starts, " starting points and the grid ",
-                diagonals, " diagonals");
+  return concat("keeps no cell from ", starts - diagonals, " of its ", starts,
+                " starting points at keep=", group.keep_ratio);
 }
 
 // What a group's mask got of what was asked, where it is worth saying.
@@ -119,7 +155,7 @@ std::vector<std::string> group_warnings(const MaskGroup& group, double kept_rows
     warnings.push_back(concat(mask, " keeps no cell at keep=", group.keep_ratio, ": ",
                               group.geometry.leading > 0 ? "only always-kept rows carry gradient"
                                                          : "no row carries gradient"));
-  } else if (kept_rows >= rows) {
+  } else if (kept_rows >= rows && group.weight == 1.0) {
     warnings.push_back(
         concat(mask, " drops nothing at keep=", group.keep_ratio, ": this is full backward"));
   } else if (std::abs(got - group.keep_ratio) > kNoticeable) {
@@ -181,12 +217,13 @@ std::vector<reports::PlanEntry> plan_entries(const SiteTable& sites, const Plan&
   for (SiteId id = 0; id < sites.size(); ++id) {
     const PlanRow& row = plan[id];
     reports::PlanEntry entry = plain_entry(sites[id]);
-    if (row.select) {
-      const auto group = static_cast<std::size_t>(row.select->group);
+    if (row.select)
+      describe_selection(entry, sites[id], row, plan.groups.at(index_of(*row.select)));
+    if (const auto selection = selection_at(sites, plan, id); selection && entry.rows > 0) {
+      const std::size_t group = index_of(*selection);
       const auto kept = static_cast<double>(kept_rows.at(group));
-      describe_selection(entry, sites[id], row, plan.groups.at(group));
       entry.kept_rows =
-          static_cast<std::int64_t>(site_rows(*row.select, plan.groups.at(group), kept));
+          static_cast<std::int64_t>(site_rows(*selection, plan.groups.at(group), kept));
       entry.effective_keep_ratio =
           static_cast<double>(entry.kept_rows) / static_cast<double>(entry.rows);
     }
@@ -195,7 +232,7 @@ std::vector<reports::PlanEntry> plan_entries(const SiteTable& sites, const Plan&
       entry.code += concat(entry.code.empty() ? "" : ",", to_string(role), "=", to_string(codec));
     }
     if (!row.note.empty()) entry.code += concat(entry.code.empty() ? "" : ",", row.note);
-    for (const auto& [column, claimant] : row.claimed_by) entry.claimed_by = claimant;
+    entry.claimed_by = claimants(row);
     entries.push_back(std::move(entry));
   }
   return entries;
@@ -205,9 +242,12 @@ reports::StrategyOutcome strategy_outcome(const Plan& plan, const std::vector<do
   reports::StrategyOutcome outcome;
   outcome.spec = plan.strategy;
   outcome.forward_exact = plan.forward_exact;
+  // Heads count where nothing else drops.
+  const auto drops_rows = [](const PlanRow& row) { return row.select && !row.select->of_heads(); };
+  const bool heads_only = std::ranges::none_of(plan.rows, drops_rows);
   double rows = 0, kept = 0;
   for (const PlanRow& row : plan.rows) {
-    if (!row.select || row.select->of_heads()) continue;
+    if (!row.select || row.select->of_heads() != heads_only) continue;
     const auto group = static_cast<std::size_t>(row.select->group);
     const MaskGroup& mask = plan.groups.at(group);
     rows += site_rows(*row.select, mask, static_cast<double>(mask.geometry.rows()));
@@ -217,8 +257,7 @@ reports::StrategyOutcome strategy_outcome(const Plan& plan, const std::vector<do
   return outcome;
 }
 
-std::vector<std::string> plan_warnings(const Plan& plan, const std::vector<double>& kept_rows,
-                                       const Trainer& trainer) {
+std::vector<std::string> plan_warnings(const Plan& plan, const std::vector<double>& kept_rows) {
   std::vector<std::string> warnings = plan.warnings;
   for (std::size_t i = 0; i < plan.groups.size(); ++i) {
     for (std::string& warning : group_warnings(plan.groups[i], kept_rows.at(i))) {
@@ -228,7 +267,6 @@ std::vector<std::string> plan_warnings(const Plan& plan, const std::vector<doubl
       }
     }
   }
-  for (std::string& warning : trainer.code_warnings()) warnings.push_back(std::move(warning));
   return warnings;
 }
 

@@ -16,7 +16,6 @@
 namespace sbp::experiments {
 
 class Model;
-class Trainer;
 struct TrainerOptions;
 
 // The options with every spec parsed and every default filled in. LibTorch-free.
@@ -48,10 +47,9 @@ std::vector<reports::PlanEntry> plan_entries(const SiteTable& sites, const Plan&
 // `kept_rows`: of each mask group, a mean where more than one step is reported.
 reports::StrategyOutcome strategy_outcome(const Plan& plan, const std::vector<double>& kept_rows);
 // Sentences for what the masks made of the keep ratios that were asked for, where it differs.
-// What the plan itself says, what the masks made of the keep ratios that were asked for, where it
-// differs, and what its codes met in the trainer's steps.
-std::vector<std::string> plan_warnings(const Plan& plan, const std::vector<double>& kept_rows,
-                                       const Trainer& trainer);
+// What the plan itself says, and what the masks made of the keep ratios that were asked for, where
+// it differs.
+std::vector<std::string> plan_warnings(const Plan& plan, const std::vector<double>& kept_rows);
 reports::ModelFacts model_facts(const ResolvedRun& run, const Model& model);
 
 // Command line, resolved configuration and environment.

@@ -185,12 +185,15 @@ class TrainRun {
   }
 
   reports::TrainReport finish_report() {
+    const bool masked_only = report_.steps == 0 && plan_.masks_in_evaluation;
+    if (masked_only) rows_.reported = trainer_.kept_rows();  // of the last batch evaluated
     report_.plan = plan_entries(model_->sites(), plan_, rows_.reported);
     const std::vector<double> kept = rows_.means(report_.steps);
     report_.strategy = strategy_outcome(plan_, kept);
-    if (report_.steps > 0) {
-      for (std::string& warning : plan_warnings(plan_, kept, trainer_)) warn(std::move(warning));
+    if (report_.steps > 0 || masked_only) {
+      for (std::string& warning : plan_warnings(plan_, kept)) warn(std::move(warning));
     }
+    for (std::string& warning : trainer_.code_warnings()) warn(std::move(warning));
     add_overflow_warnings();
     for (const std::string& warning : data_.warnings) warn(warning);
     report_.weights_checksum = weights_checksum(*model_);

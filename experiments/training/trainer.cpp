@@ -220,6 +220,7 @@ reports::Evaluation Trainer::evaluate(Loader& loader, const std::function<bool()
   const c10::NoGradGuard no_grad;
   const ImageGeometry& input = model_.input();
   reports::Evaluation total;
+  std::uint32_t batches = 0;
   loader.start_epoch(0);
   while (std::optional<Batch> batch = loader.next()) {
     if (interrupted && interrupted()) break;
@@ -227,7 +228,10 @@ reports::Evaluation Trainer::evaluate(Loader& loader, const std::function<bool()
         to_tensor(batch->images, {batch->size, input.channels, input.height, input.width},
                   at::kFloat, options_.device);
     const at::Tensor labels = to_tensor(batch->labels, {batch->size}, at::kLong, options_.device);
-    execution_.begin_step({.training = false,
+    // Steps of their own, so that masks in evaluation are none of training's.
+    constexpr std::uint32_t kEvaluation = std::uint32_t{1} << 31;
+    execution_.begin_step({.step = kEvaluation + batches++,
+                           .training = false,
                            .device = options_.device,
                            .seed = options_.seed,
                            .batch = batch->size});

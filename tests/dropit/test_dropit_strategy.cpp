@@ -72,6 +72,17 @@ std::string error_of(const std::string& strategy, const SiteTable& sites) {
   return "";
 }
 
+TEST_CASE("a layer whose input is the batch of images has nothing to save") {
+  SiteTable sites = small_vit();
+  const SiteId stem = sites.find("patch_embed.proj");
+  sites.set_input(stem, kTheBatch);
+  const Plan plan = resolve("dropit:layers=[all;patch_embed.proj]", sites, registered());
+  CHECK(plan[stem].codes.empty());
+  CHECK(plan[stem].note == "saved 0: still held by the batch of images");
+  CHECK(plan[sites.find("blocks.0.mlp.fc1")].codes.size() == 1);
+  CHECK(plan.warnings.size() == 1);
+}
+
 TEST_CASE("dropit codes the inputs of block layers that nobody else holds") {
   const SiteTable sites = small_vit();
   const Plan plan = resolve("dropit", sites, registered());

@@ -70,7 +70,7 @@ TEST_CASE("one mask group serves all sites, and the spec is resolved") {
   CHECK(plan.groups[0].kind == MaskKind::random);
   CHECK(plan.groups[0].geometry == kGrid);
   CHECK(plan.strategy ==
-        "sbp:keep=0.25,mask=random,start=-1,share=all,attention=query,proj=kept,mlp=function,"
+        "sbp:keep=0.25,mask=random,start=-1,share=all,attention=query,proj=kept,mlp=auto,"
         "downsample=kept,norm=kept,unbiased=no,compat=none,layers=released");
   CHECK(plan.forward_exact);
   CHECK_FALSE(plan.masks_in_evaluation);
@@ -278,6 +278,9 @@ TEST_CASE("with qkv, dropped rows depart where nobody reads them any more") {
   CHECK(plan[sites.find("blocks.2.attn")].select->departed);
   CHECK(plan[sites.find("blocks.2.mlp")].select->departed);
   CHECK_FALSE(plan[sites.find("blocks.1.mlp")].select.has_value());
+  // Another mask on later rows needs them all.
+  CHECK(departs("sbp:attention=qkv,mlp=off+sbp:attention=none,layers=*.mlp,keep=0.25") == "");
+  CHECK(departs("sbp:attention=qkv,mlp=off+sbp:attention=none,layers=0") == "blocks.1.attn_add");
   // A head that reads all rows needs them all.
   const SiteTable plain = three_blocks();
   for (const PlanRow& row : resolve("sbp:attention=qkv", plain, registered()).rows) {
@@ -317,6 +320,49 @@ TEST_CASE("an MLP is one node unless somebody else decides how it is kept") {
   CHECK(resolve("sbp:mlp=store", sites, registered())[mlp].materialise == Materialise::store);
   CHECK(resolve("sbp:mlp=recompute", sites, registered())[mlp].materialise ==
         Materialise::recompute);
+}
+
+TEST_CASE("what runs again in backward is left exact, and so is what it holds") {
+  SiteTable sites;
+  const SiteId before = sites.add("act0", SiteKind::nonlinearity);
+  const SiteId conv = sites.add("a.conv1", SiteKind::conv2d, 0);
+  const SiteId beside = sites.add("a.downsample", SiteKind::conv2d, 0);
+  const SiteId add = sites.add("a.add", SiteKind::residual, 0);
+  const SiteId after = sites.add("b.conv1", SiteKind::conv2d, 1);
+  sites.set_within(conv, add);
+  for (const SiteId taker : {conv, beside}) sites.set_input(taker, before);
+  const auto built = [&](bool again) {
+    PlanBuilder builder(sites);
+    builder.begin({"codes", {}});
+    for (const SiteId id : {conv, beside, after}) {
+      builder.code(id, SavedRole::convolution_input, {"code", {}});
+    }
+    builder.code(before, SavedRole::nonlinearity_output, {"sign", {}});
+    builder.begin({"again", {}});
+    if (again) builder.materialise(add, Materialise::recompute);
+    return std::move(builder).finish();
+  };
+  for (const PlanRow& row : built(false).rows) CHECK(row.note.empty());
+  const Plan plan = built(true);
+  CHECK(plan[conv].codes.empty());
+  CHECK(plan[conv].note == "saved 0: runs again with a.add");
+  for (const SiteId id : {before, beside}) {
+    CHECK(plan[id].codes.empty());
+    CHECK(plan[id].note == "saved 0: still held by a.add");
+  }
+  CHECK(plan[after].codes.size() == 1);
+  REQUIRE(plan.warnings.size() == 1);
+  CHECK(plan.warnings[0].starts_with("1 coded layers run again in backward"));
+}
+
+TEST_CASE("options that heads have no use for are refused") {
+  const SiteTable sites = vit_blocks();
+  CHECK(error_of("sbp:attention=head,share=sample", sites).find("share='sample'") !=
+        std::string::npos);
+  CHECK(error_of("sbp:attention=head,proj=kept", sites) ==
+        "sbp attention='head' with proj='kept': kept heads keep all rows; use proj=all");
+  CHECK(resolve("sbp:attention=head", sites, registered()).strategy.find("proj=all") !=
+        std::string::npos);
 }
 
 TEST_CASE("a fixed start is that of a grid, within its stride") {

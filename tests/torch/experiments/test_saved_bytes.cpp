@@ -163,6 +163,39 @@ TEST_CASE("rows that departed are saved by no later block, and their index by th
   }
 }
 
+TEST_CASE("the plan's rows are those that carry gradient, inside of what drops and after it") {
+  const auto kept = [](const std::string& strategy, const std::string& site) {
+    const auto report = measure({.strategy = strategy, .device = "meta"});
+    const auto entry = std::ranges::find(report.plan, site, &reports::PlanEntry::site);
+    REQUIRE(entry != report.plan.end());
+    return entry->kept_rows;
+  };
+  const std::int64_t k = 33, n = kTokens;
+  CHECK(kept("sbp", "blocks.3.mlp.fc1") == k);
+  CHECK(kept("sbp", "blocks.3.attn.qkv") == n);
+  CHECK(kept("sbp", "blocks.3.attn.proj") == k);
+  CHECK(kept("sbp:proj=all", "blocks.3.attn.proj") == n);
+  CHECK(kept("sbp:attention=qkv_exact,proj=all", "blocks.3.attn.qkv") == k);
+  CHECK(kept("sbp:attention=qkv_exact,proj=all", "blocks.3.attn.proj") == n);
+  for (const std::string site : {"blocks.2.attn_add", "blocks.2.attn.qkv", "blocks.4.mlp.fc2",
+                                 "blocks.4.mlp_add", "blocks.3.attn_add"}) {
+    CAPTURE(site);
+    CHECK(kept("sbp:attention=qkv", site) == k);
+  }
+  CHECK(kept("sbp:attention=qkv", "blocks.1.mlp.fc1") == n);
+}
+
+TEST_CASE("the plan names all who claim a site, and heads are a keep ratio, too") {
+  const auto both = measure({.strategy = "sbp+dropit", .device = "meta"});
+  const auto entry = std::ranges::find(both.plan, "blocks.3.attn.proj", &reports::PlanEntry::site);
+  REQUIRE(entry != both.plan.end());
+  CHECK(entry->claimed_by.find("sbp:") != std::string::npos);
+  CHECK(entry->claimed_by.find("dropit:") != std::string::npos);
+  const auto heads =
+      measure({.strategy = "sbp:attention=head,mlp=off,keep=0.01,layers=all", .device = "meta"});
+  CHECK(heads.strategy.effective_keep_ratio < 0.5);
+}
+
 TEST_CASE("kept heads save their q, k, v and map for all rows") {
   for (const std::string device : {"cpu", "meta"}) {
     for (const bool fused : {false, true}) {
