@@ -8,6 +8,7 @@ namespace {
 
 // An MLP: a positionwise site with parts of its own, as a downsampling's single linear has not.
 bool is_mlp(const SiteTable& sites, SiteId id) {
+  if (sites[id].kind != SiteKind::positionwise) return false;
   for (const Site& site : sites.sites()) {
     if (site.within == id) return true;
   }
