@@ -83,7 +83,7 @@ constexpr const char* kTrainExamples =
     "            --data fashion_mnist --batch 128 --epochs 2\n"
     "  sbp-train --strategy sbp:keep=0.5 --steps 100 -o run.json\n"
     "  sbp-train --optimizer sgd:lr=0.1,momentum=0.9 --schedule constant --flip --epochs 5\n"
-    "  sbp-train --schedule step:at=[6;8],factor=0.2 --warmup-epochs 1 --ema 0.99 --epochs 9\n"
+    "  sbp-train --schedule 'step:at=[6;8],factor=0.2' --warmup-epochs 1 --ema 0.99 --epochs 9\n"
     "  sbp-train --list optimizers";
 
 constexpr const char* kReportPurpose =

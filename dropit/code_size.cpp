@@ -5,11 +5,6 @@
 #include "sbp/base/error.h"
 
 namespace sbp::dropit {
-namespace {
-
-constexpr std::int64_t kBlock = 256;
-
-}  // namespace
 
 std::int64_t index_bytes(IndexForm form, std::int64_t numel, std::int64_t kept) {
   switch (form) {

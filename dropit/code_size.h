@@ -8,6 +8,8 @@
 
 namespace sbp::dropit {
 
+inline constexpr std::int64_t kBlock = 256;  // elements whose places fit a byte each
+
 // Of `kept` of `numel` elements: int64 8k, int32 4k, mask ceil(n / 8), block k + 2 ceil(n / 256),
 // seed 0.
 std::int64_t index_bytes(IndexForm form, std::int64_t numel, std::int64_t kept);

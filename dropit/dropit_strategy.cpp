@@ -69,7 +69,9 @@ class DropitClaims {
     choose();
     if (chosen_.empty()) {
       throw UsageError(concat("strategy '", to_string(spec_),
-                              "' finds no linear or convolution among its layers; use layers=all, "
+                              "' finds no linear or convolution among its layers",
+                              spec_.text("exclude").empty() ? "" : " that exclude leaves",
+                              "; use layers=all, "
                               "or names such as *.fc1"));
     }
     if (rule_.gamma == 0.0) return;

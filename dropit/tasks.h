@@ -7,12 +7,11 @@
 #include <numeric>
 #include <vector>
 
+#include "dropit/code_size.h"
 #include "dropit/keep_rule.h"
 #include "dropit/workers.h"
 
 namespace sbp::dropit {
-
-inline constexpr std::int64_t kBlock = 256;
 
 struct Task {
   std::int64_t begin = 0, end = 0;

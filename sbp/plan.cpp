@@ -123,9 +123,9 @@ void PlanBuilder::settle_departure(SiteId residual, RowSelection selection) {
   row.claimed_by.emplace("select", later.front()->claimed_by.at("select"));
 }
 
-SiteId PlanBuilder::run_again_with(SiteId site) const {
-  for (SiteId whole = sites_[site].within; whole >= 0; whole = sites_[whole].within) {
-    if (plan_[whole].materialise == Materialise::recompute) return whole;
+SiteId run_again_with(const SiteTable& sites, const Plan& plan, SiteId site) {
+  for (SiteId whole = sites[site].within; whole >= 0; whole = sites[whole].within) {
+    if (plan[whole].materialise == Materialise::recompute) return whole;
   }
   return -1;
 }
@@ -141,15 +141,16 @@ void PlanBuilder::uncode(SiteId site, std::string why) {
 void PlanBuilder::settle_codes() {
   int uncoded = 0;
   for (SiteId id = 0; id < sites_.size(); ++id) {
-    const SiteId whole = run_again_with(id);
+    const SiteId whole = run_again_with(sites_, plan_, id);
     if (whole < 0 || plan_[id].codes.empty()) continue;
     uncode(id, concat("saved 0: runs again with ", sites_[whole].name));
     ++uncoded;
   }
   // The result of a ReLU that such a branch starts from is held by the branch.
   for (SiteId id = 0; id < sites_.size(); ++id) {
-    const SiteId from = sites_[id].input_from, holder = run_again_with(id);
-    if (from < 0 || holder < 0 || run_again_with(from) == holder || plan_[from].codes.empty()) {
+    const SiteId from = sites_[id].input_from, holder = run_again_with(sites_, plan_, id);
+    if (from < 0 || holder < 0 || run_again_with(sites_, plan_, from) == holder ||
+        plan_[from].codes.empty()) {
       continue;
     }
     const std::string why = concat("saved 0: still held by ", sites_[holder].name);
@@ -157,6 +158,15 @@ void PlanBuilder::settle_codes() {
     for (SiteId other = 0; other < sites_.size(); ++other) {
       if (sites_[other].input_from == from && !plan_[other].codes.empty()) uncode(other, why);
     }
+  }
+  int dropping = 0;
+  for (SiteId id = 0; id < sites_.size(); ++id) {
+    if (plan_[id].select && run_again_with(sites_, plan_, id) >= 0) ++dropping;
+  }
+  if (dropping > 0) {
+    warn(concat("at ", dropping,
+                " sites rows drop inside of what runs again in backward: that saves "
+                "time there, and no stored bytes"));
   }
   if (uncoded == 0) return;
   warn(concat(uncoded,
@@ -201,13 +211,25 @@ void PlanBuilder::note(SiteId site, std::string why) {
   row.claimed_by.emplace("note", claimant_);
 }
 
+void PlanBuilder::settle_functions() {
+  int taken_apart = 0;
+  for (const SiteId site : functions_) {
+    if (may_be_function(site)) {
+      plan_.rows.at(static_cast<std::size_t>(site)).materialise = Materialise::function;
+    } else if (!plan_[site].claimed_by.contains("materialise")) {
+      ++taken_apart;
+    }
+  }
+  if (taken_apart == 0) return;
+  warn(concat(taken_apart,
+              " MLPs keep their parts one by one because codes are asked for inside; as ",
+              "one node they may keep less: compare with an exclude=*.mlp"));
+}
+
 Plan PlanBuilder::finish() && {
   for (const auto& [residual, selection] : departures_) settle_departure(residual, selection);
   settle_codes();
-  for (const SiteId site : functions_) {
-    if (!may_be_function(site)) continue;
-    plan_.rows.at(static_cast<std::size_t>(site)).materialise = Materialise::function;
-  }
+  settle_functions();
   for (SiteId site = 0; site < sites_.size(); ++site) check_codes(site);
   return std::move(plan_);
 }

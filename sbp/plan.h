@@ -97,6 +97,9 @@ struct Plan {
   const PlanRow& operator[](SiteId site) const { return rows.at(static_cast<std::size_t>(site)); }
 };
 
+// The site that runs again in backward with `site` in it; -1: none does.
+SiteId run_again_with(const SiteTable& sites, const Plan& plan, SiteId site);
+
 // What to ask a mask source of a group; its step and sample are the caller's to fill in.
 MaskRequest mask_request(const Plan& plan, std::int32_t group);
 
@@ -133,10 +136,9 @@ class PlanBuilder {
   // Throws UsageError for a code inside of what runs as one node.
   void check_codes(SiteId site) const;
   void settle_departure(SiteId residual, RowSelection selection);
-  // The site that runs again in backward with `site` in it; -1: none does.
-  SiteId run_again_with(SiteId site) const;
   void uncode(SiteId site, std::string why);
   void settle_codes();
+  void settle_functions();
 
   const SiteTable& sites_;
   Plan plan_;

@@ -79,8 +79,10 @@ class SbpClaims {
                  kinds_of(sites_)));
     }
     if (dropping_.empty()) {
-      throw UsageError(concat("strategy '", to_string(spec_),
-                              "' drops nothing in this model; use 'full', or other keys"));
+      throw UsageError(
+          concat("strategy '", to_string(spec_),
+                 "' drops nothing in this model; use 'full', or other keys: it acts on "
+                 "attention, MLPs, downsamplings and batch norms of the chosen layers"));
     }
   }
 
@@ -113,6 +115,12 @@ class SbpClaims {
   }
 
   void check_options() const {
+    const auto is_attention = [](const Site& site) { return site.kind == SiteKind::attention; };
+    if (attention_ != "query" && attention_ != "none" &&
+        std::ranges::none_of(sites_.sites(), is_attention)) {
+      throw UsageError(concat("sbp attention='", attention_, "': this model has no attention, but ",
+                              kinds_of(sites_), "; leave attention out"));
+    }
     if (unbiased() && !per_layer()) {
       throw UsageError(concat(
           "sbp unbiased=yes with share='", share_,

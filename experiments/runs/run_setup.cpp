@@ -141,14 +141,17 @@ std::string empty_starts(const MaskGroup& group) {
 
 // What a group's mask got of what was asked, where it is worth saying.
 std::vector<std::string> group_warnings(const MaskGroup& group, double kept_rows) {
-  constexpr double kNoticeable = 0.02;  // a class token among 197 rows moves 0.5 by 0.0025
+  constexpr double kNoticeable = 0.02, kNoticeablePart = 0.25;
   const auto rows = static_cast<double>(group.geometry.rows());
   if (group.kind == MaskKind::bernoulli) {
     if (kept_rows > 0.0) return {};
     return {concat("'", group.name, "': none is kept, no gradient passes this attention")};
   }
   std::vector<std::string> warnings;
-  const double got = kept_rows / rows;
+  // Of the cells: rows that are always kept are no matter of the mask.
+  const double got = (kept_rows - static_cast<double>(group.geometry.leading)) /
+                     static_cast<double>(group.geometry.cells());
+  const double off = std::abs(got - group.keep_ratio);
   const std::string mask = concat("the ", to_string(group.kind), " mask on ", group.geometry.height,
                                   "x", group.geometry.width, " cells");
   if (kept_rows <= static_cast<double>(group.geometry.leading)) {
@@ -158,8 +161,8 @@ std::vector<std::string> group_warnings(const MaskGroup& group, double kept_rows
   } else if (kept_rows >= rows && group.weight == 1.0) {
     warnings.push_back(
         concat(mask, " drops nothing at keep=", group.keep_ratio, ": this is full backward"));
-  } else if (std::abs(got - group.keep_ratio) > kNoticeable) {
-    warnings.push_back(concat(mask, " keeps ", got, " of the rows, not the ", group.keep_ratio,
+  } else if (off > kNoticeable || off > kNoticeablePart * group.keep_ratio) {
+    warnings.push_back(concat(mask, " keeps ", got, " of them, not the ", group.keep_ratio,
                               " asked for; see effective_keep_ratio"));
   }
   if (const std::string empty = empty_starts(group); !empty.empty()) {
@@ -227,7 +230,9 @@ std::vector<reports::PlanEntry> plan_entries(const SiteTable& sites, const Plan&
       entry.effective_keep_ratio =
           static_cast<double>(entry.kept_rows) / static_cast<double>(entry.rows);
     }
-    entry.materialise = to_string(row.materialise);
+    const SiteId again = run_again_with(sites, plan, id);
+    entry.materialise =
+        again < 0 ? std::string(to_string(row.materialise)) : concat("with ", sites[again].name);
     for (const auto& [role, codec] : row.codes) {
       entry.code += concat(entry.code.empty() ? "" : ",", to_string(role), "=", to_string(codec));
     }

@@ -312,8 +312,8 @@ std::string to_string(std::span<const Spec> specs) {
 }
 
 std::vector<std::string> parse_list(std::string_view value) {
-  const UsageError malformed(
-      concat("'", value, "' is not a list; write one value, or several as [a;b;c]"));
+  const UsageError malformed(concat(
+      "'", value, "' is not a list; write one value, or several as [a;b;c], in quotes in a shell"));
   std::string_view inside = value;
   if (value.starts_with('[')) {
     if (!value.ends_with(']')) throw malformed;

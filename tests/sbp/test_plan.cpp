@@ -351,8 +351,18 @@ TEST_CASE("what runs again in backward is left exact, and so is what it holds") 
     CHECK(plan[id].note == "saved 0: still held by a.add");
   }
   CHECK(plan[after].codes.size() == 1);
+  CHECK(run_again_with(sites, plan, conv) == add);
+  CHECK(run_again_with(sites, plan, after) == -1);
   REQUIRE(plan.warnings.size() == 1);
   CHECK(plan.warnings[0].starts_with("1 coded layers run again in backward"));
+}
+
+TEST_CASE("an attention option is for models that have one") {
+  SiteTable sites;
+  sites.add("a.mlp", SiteKind::positionwise, 0, {.height = 2, .width = 2});
+  CHECK(error_of("sbp:attention=qkv", sites) ==
+        "sbp attention='qkv': this model has no attention, but positionwise; leave attention out");
+  CHECK(error_of("sbp:attention=none", sites) == "");
 }
 
 TEST_CASE("options that heads have no use for are refused") {
@@ -384,7 +394,8 @@ TEST_CASE("what cannot be meant is said in one sentence") {
   CHECK(error_of("sbp:attention=none,mlp=off,layers=all", sites) ==
         "strategy 'sbp:keep=0.5,mask=grid,start=-1,share=all,attention=none,proj=kept,mlp=off,"
         "downsample=kept,norm=kept,unbiased=no,compat=none,layers=all' drops nothing in this "
-        "model; use 'full', or other keys");
+        "model; use 'full', or other keys: it acts on attention, MLPs, "
+        "downsamplings and batch norms of the chosen layers");
   CHECK(error_of("sbp+full", sites) ==
         "strategy 'sbp+full' joins 'full', which drops nothing, with others; leave it out");
   CHECK(error_of("sbp:keep=0", sites).find("'0'") != std::string::npos);

@@ -96,6 +96,57 @@ TEST_CASE("without dropping it is the whole MLP") {
   }
 }
 
+TEST_CASE("in 16 bit it is as near the exact gradient as the MLP layer by layer") {
+  for (const at::ScalarType low : {at::kBFloat16, at::kHalf}) {
+    for (const bool scaled : {false, true}) {
+      Fixture exact(scaled);
+      const at::Tensor gradient = at::randn({kBatch, kRows, kWidth}, at::dtype(at::kDouble));
+      const auto expected = exact.gradients_of(exact.by_layer(exact.x), gradient);
+      Fixture mixed(scaled);
+      const Precision precision{.low = low};
+      for (at::Tensor& leaf : mixed.leaves)
+        leaf = leaf.detach().to(at::kFloat).requires_grad_(true);
+      const auto& leaf = mixed.leaves;
+      MlpWeights w{.norm_weight = leaf[1],
+                   .norm_bias = leaf[2],
+                   .fc1_weight = leaf[3].to(low),
+                   .fc1_bias = leaf[4].to(low),
+                   .fc2_weight = leaf[5].to(low),
+                   .fc2_bias = leaf[6].to(low),
+                   .scale = scaled ? leaf[7] : at::Tensor()};
+      const at::Tensor y = mlp_function(leaf[0], w, {}, nullptr, precision);
+      CHECK((y.scalar_type() == (scaled ? at::kFloat : low)));
+      const auto got = mixed.gradients_of(y, gradient.to(y.scalar_type()));
+      for (std::size_t i = 0; i < got.size(); ++i) {
+        CAPTURE(c10::toString(low));
+        CAPTURE(scaled);
+        CAPTURE(i);
+        CHECK((got[i].scalar_type() == at::kFloat));
+        const double scale = expected[i].abs().max().item<double>();
+        const double error = got[i].to(at::kDouble).sub(expected[i]).abs().max().item<double>();
+        // Digits: 8 and 11 bits, over sums of twenty products.
+        CHECK(error <= (low == at::kHalf ? 0.005 : 0.04) * scale);
+      }
+    }
+  }
+}
+
+TEST_CASE("parameters that need no gradient get none, and without any nothing is recorded") {
+  Fixture mlp(true);
+  const at::Tensor gradient = at::randn({kBatch, kRows, kWidth}, at::dtype(at::kDouble));
+  const auto expected =
+      mlp.gradients_of(mlp_function(mlp.x, mlp.weights, {}, nullptr, {}), gradient);
+  mlp.weights.fc1_weight.requires_grad_(false);
+  mlp.weights.scale.requires_grad_(false);
+  torch::autograd::backward({mlp_function(mlp.x, mlp.weights, {}, nullptr, {})}, {gradient});
+  CHECK_FALSE(mlp.weights.fc1_weight.grad().defined());
+  CHECK_FALSE(mlp.weights.scale.grad().defined());
+  CHECK(mlp.x.grad().equal(expected[0]));
+  CHECK(mlp.weights.fc2_weight.grad().equal(expected[5]));
+  for (at::Tensor& leaf : mlp.leaves) leaf.requires_grad_(false);
+  CHECK_FALSE(mlp_function(mlp.x, mlp.weights, {}, nullptr, {}).requires_grad());
+}
+
 TEST_CASE("no kept row is no gradient, and no failure") {
   Fixture mlp(true);
   const StepRows rows{.kept = at::arange(0), .dropped = at::arange(kRows)};
