@@ -1,6 +1,7 @@
 #include "dropit/dropit_strategy.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "dropit/code_size.h"
@@ -100,19 +101,18 @@ class DropitClaims {
 
   // Takes layers out whose input stays in full anyway, and finds the ReLUs that let go.
   void leave_what_is_held() {
+    std::map<SiteId, std::vector<SiteId>>
+        takers_of;  // whoever takes a result that is saved as well
     for (SiteId id = 0; id < sites_.size(); ++id) {
-      if (sites_[id].input_from == kTheBatch && chosen_.erase(id) > 0)
-        held_.emplace_back(id, kTheBatch);
+      if (sites_[id].input_from != -1) takers_of[sites_[id].input_from].push_back(id);
     }
-    for (SiteId producer = 0; producer < sites_.size(); ++producer) {
-      std::vector<SiteId> takers;
-      for (SiteId id = 0; id < sites_.size(); ++id) {
-        if (sites_[id].input_from == producer) takers.push_back(id);
-      }
-      const auto is_chosen = [&](SiteId id) { return chosen_.contains(id); };
+    const auto is_chosen = [&](SiteId id) { return chosen_.contains(id); };
+    for (const auto& [producer, takers] : takers_of) {
       if (std::ranges::none_of(takers, is_chosen)) continue;
       const auto other = std::ranges::find_if_not(takers, is_chosen);
-      if (sites_[producer].kind == SiteKind::nonlinearity && other == takers.end()) {
+      const bool may_let_go =
+          producer != kTheBatch && sites_[producer].kind == SiteKind::nonlinearity;
+      if (may_let_go && other == takers.end()) {
         freed_.push_back(producer);
         continue;
       }
@@ -197,10 +197,7 @@ std::vector<std::string> size_warnings(const Plan& plan, int value_bytes) {
   std::vector<std::string> warnings;
   for (const PlanRow& row : plan.rows) {
     for (const auto& [role, codec] : row.codes) {
-      if (std::ranges::find(codec_schemas(), codec.name, &SpecSchema::name) ==
-          codec_schemas().end()) {
-        continue;
-      }
+      if (!names_rule(codec)) continue;
       const std::string text =
           size_warning(concat("code '", to_string(codec), "'"), rule_of(codec), value_bytes);
       if (!text.empty() && std::ranges::find(warnings, text) == warnings.end()) {

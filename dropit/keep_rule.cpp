@@ -8,6 +8,7 @@
 
 #include "sbp/base/error.h"
 #include "sbp/base/number.h"
+#include "sbp/base/words.h"
 
 namespace sbp::dropit {
 namespace {
@@ -19,17 +20,17 @@ constexpr std::array<std::string_view, 4> kSelections{"mink", "random", "nsigma"
 constexpr std::array<std::string_view, 3> kScopes{"tensor", "sample", "row"};
 constexpr std::array<std::string_view, 5> kIndexForms{"int64", "int32", "mask", "block", "seed"};
 
+// For words that a schema has let through.
 template <typename Word, std::size_t count>
 Word parse_word(std::string_view word, const std::array<std::string_view, count>& words) {
-  const auto found = std::ranges::find(words, word);
-  if (found == words.end()) throw std::out_of_range(concat("no such word: '", word, "'"));
-  return static_cast<Word>(found - words.begin());
+  if (const auto value = value_of<Word>(words, word)) return *value;
+  throw std::out_of_range(concat("no such word: '", word, "'"));
 }
 
 SpecSchema schema_of(Selection selection) {
   std::vector<std::string> forms{"mask", "block", "int32", "int64"};
   if (selection == Selection::random) forms.emplace_back("seed");
-  return {.name = std::string(kSelections[static_cast<std::size_t>(selection)]),
+  return {.name = std::string(word_of(kSelections, selection)),
           .summary = "keeps some elements of a tensor",
           .keys = {{.key = "gamma",
                     .kind = ValueKind::real,
@@ -59,7 +60,7 @@ std::int64_t group_size(const KeepRule& rule, std::span<const std::int64_t> size
 }  // namespace
 
 std::string_view to_string(IndexForm form) {
-  return kIndexForms.at(static_cast<std::size_t>(form));
+  return word_of(kIndexForms, form);
 }
 
 IndexForm parse_index_form(std::string_view word) {
@@ -73,6 +74,10 @@ std::span<const SpecSchema> codec_schemas() {
   return schemas;
 }
 
+bool names_rule(const Spec& codec) {
+  return value_of<Selection>(kSelections, codec.name).has_value();
+}
+
 KeepRule rule_of(const Spec& codec) {
   return {.selection = parse_word<Selection>(codec.name, kSelections),
           .gamma = codec.real("gamma"),
@@ -84,9 +89,9 @@ KeepRule rule_of(const Spec& codec) {
 
 Spec spec_of(const KeepRule& rule) {
   // Keys without a value are not printed.
-  return {std::string(kSelections[static_cast<std::size_t>(rule.selection)]),
+  return {std::string(word_of(kSelections, rule.selection)),
           {{"gamma", exact_text(rule.gamma)},
-           {"scope", std::string(kScopes[static_cast<std::size_t>(rule.scope)])},
+           {"scope", std::string(word_of(kScopes, rule.scope))},
            {"index", std::string(to_string(rule.index))},
            {"unbiased", rule.unbiased ? "yes" : ""},
            {"count", rule.released ? "released" : ""}}};

@@ -49,7 +49,8 @@ struct KeepRule {
 
 // Codecs have specs of their own, which plans name: one schema a selection.
 std::span<const SpecSchema> codec_schemas();
-KeepRule rule_of(const Spec& codec);
+bool names_rule(const Spec& codec);
+KeepRule rule_of(const Spec& codec);  // REQUIRES names_rule(codec)
 Spec spec_of(const KeepRule& rule);
 
 // Elements kept of `numel`: round(numel * (1 - gamma)), or int(numel * (1 - gamma)) in double

@@ -132,10 +132,7 @@ std::shared_ptr<const SavedCodec> kept_codec(const KeepRule& rule) {
 
 std::shared_ptr<const SavedCodec> make_codec(const Spec& spec) {
   if (spec.name == "sign") return sign_codec();
-  for (const SpecSchema& schema : codec_schemas()) {
-    if (schema.name == spec.name) return kept_codec(rule_of(spec));
-  }
-  return nullptr;
+  return names_rule(spec) ? kept_codec(rule_of(spec)) : nullptr;
 }
 
 }  // namespace sbp::dropit

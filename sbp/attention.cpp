@@ -4,7 +4,6 @@
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_backward.h>
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
@@ -64,9 +63,7 @@ struct FlashKeptBackward : autograd::Node {
         gradient.transpose(1, 2), q.transpose(1, 2), key.unpack().transpose(1, 2),
         value.unpack().transpose(1, 2), output.unpack().transpose(1, 2),
         row_sums.unpack().transpose(1, 2), 0.0, false, {}, scale);
-    const at::Tensor dq_all =
-        at::zeros({q.size(0), split.rows(), q.size(2), q.size(3)}, q.options());
-    write_rows(dq_all, split.unpack().kept, dq.transpose(1, 2));
+    const at::Tensor dq_all = spread_rows(dq.transpose(1, 2), split.unpack().kept, split.rows());
     return {dq_all, dk.transpose(1, 2), dv.transpose(1, 2)};
   }
   void release_variables() override {

@@ -14,6 +14,8 @@
 
 #include <array>
 
+#include "sbp/base/words.h"
+
 namespace sbp {
 namespace {
 
@@ -21,7 +23,7 @@ namespace autograd = torch::autograd;
 
 std::string_view word_of(PaddingMode mode) {
   constexpr std::array<std::string_view, 4> kWords{"constant", "circular", "reflect", "replicate"};
-  return kWords.at(static_cast<std::size_t>(mode));
+  return sbp::word_of(kWords, mode);
 }
 
 // LibTorch's own node of these paddings saves the whole image, of which it needs the size alone.

@@ -59,11 +59,11 @@ void check_full_batch(const Site& site, const at::Tensor& x) {
 }  // namespace
 
 Execution::Execution(const SiteTable& sites, const Plan& plan, MaskSource& masks,
-                     ExecutionOptions options)
+                     const ExecutionOptions& options)
     : sites_(sites),
       plan_(plan),
       masks_(masks),
-      codecs_(std::move(options.codecs)),
+      codecs_(static_cast<std::size_t>(sites.size())),
       precision_(options.precision),
       weight_copies_(options.precision) {
   group_rows_.resize(plan_.groups.size());
@@ -73,9 +73,12 @@ Execution::Execution(const SiteTable& sites, const Plan& plan, MaskSource& masks
       group_rows_.at(static_cast<std::size_t>(selection->group))[selection->factor].reset();
     }
     for (const auto& [role, spec] : plan_[site].codes) {
-      if (codecs_.contains(to_string(spec))) continue;
-      throw Error(concat("no codec '", to_string(spec), "' for ", to_string(role), " of site '",
-                         sites_[site].name, "'"));
+      const auto codec = options.codecs.find(to_string(spec));
+      if (codec == options.codecs.end()) {
+        throw Error(concat("no codec '", to_string(spec), "' for ", to_string(role), " of site '",
+                           sites_[site].name, "'"));
+      }
+      codecs_[static_cast<std::size_t>(site)].emplace(role, codec->second);
     }
   }
 }
@@ -173,10 +176,10 @@ const StepRows* Execution::dropping(SiteId site) const {
 }
 
 Coding Execution::coding(SiteId site, SavedRole role) {
-  const auto& codes = plan_[site].codes;
-  const auto found = codes.find(role);
-  if (!step_.training || found == codes.end()) return {};
-  return {.codec = codecs_.at(to_string(found->second)),
+  const auto& codecs = codecs_[static_cast<std::size_t>(site)];
+  const auto found = codecs.find(role);
+  if (!step_.training || found == codecs.end()) return {};
+  return {.codec = found->second,
           .key = {.seed = step_.seed,
                   .step = step_.step,
                   .site = static_cast<std::uint32_t>(site),

@@ -74,7 +74,7 @@ class Execution {
   // `sites`, `plan` and `masks` must outlive it. Throws Error if the plan names a codec that
   // `options.codecs` lacks.
   Execution(const SiteTable& sites, const Plan& plan, MaskSource& masks,
-            ExecutionOptions options = {});
+            const ExecutionOptions& options = {});
 
   // Draws the step's masks onto the device. Without training everything is plain, unless the plan
   // masks in evaluation. A mask may keep no row at all: then none carries gradient. Keys repeat
@@ -149,7 +149,8 @@ class Execution {
   const SiteTable& sites_;
   const Plan& plan_;
   MaskSource& masks_;
-  CodecTable codecs_;
+  // Index = SiteId: those of its roles that are coded.
+  std::vector<std::map<SavedRole, std::shared_ptr<const SavedCodec>>> codecs_;
   Precision precision_;
   WeightCopies weight_copies_;
   // Index = group, then the factors that its sites have; no rows: plain in this step.

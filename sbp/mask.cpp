@@ -1,10 +1,12 @@
 #include "sbp/mask.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 
 #include "sbp/base/error.h"
+#include "sbp/base/words.h"
 #include "sbp/random.h"
 
 namespace sbp {
@@ -54,25 +56,24 @@ KeptCells bernoulli_mask(std::int64_t cells, double keep_ratio, RandomStream& st
   return kept;
 }
 
-constexpr std::pair<MaskKind, std::string_view> kKindWords[] = {
-    {MaskKind::grid, "grid"},           {MaskKind::exact, "exact"},
-    {MaskKind::random, "random"},       {MaskKind::stratified, "stratified"},
-    {MaskKind::bernoulli, "bernoulli"},
-};
+constexpr std::array<std::string_view, 5> kKindWords{"grid", "exact", "random", "stratified",
+                                                     "bernoulli"};
+
+// Cells that every draw keeps, of the kinds of which that is one number.
+std::int64_t fixed_count(MaskKind kind, double keep_ratio, std::int64_t cells) {
+  return kind == MaskKind::random ? random_count(keep_ratio, cells)
+                                  : rounded_count(keep_ratio, cells);
+}
 
 }  // namespace
 
 std::string_view to_string(MaskKind kind) {
-  for (const auto& [known, word] : kKindWords) {
-    if (known == kind) return word;
-  }
-  return "unknown";
+  return word_of(kKindWords, kind);
 }
 
 MaskKind parse_mask_kind(std::string_view word) {
-  for (const auto& [kind, known] : kKindWords) {
-    if (known == word && kind != MaskKind::bernoulli) return kind;
-  }
+  const auto kind = value_of<MaskKind>(kKindWords, word);
+  if (kind && *kind != MaskKind::bernoulli) return *kind;
   throw UsageError(concat("unknown mask '", word, "'; use grid, exact, random or stratified"));
 }
 
@@ -117,12 +118,8 @@ KeptCells exact_mask(const RowGeometry& geometry, double keep_ratio, double offs
 KeptRange kept_range(MaskKind kind, double keep_ratio, const RowGeometry& geometry) {
   const std::int64_t cells = geometry.cells();
   if (kind == MaskKind::bernoulli) return {0, cells};
-  if (kind == MaskKind::random) {
-    const std::int64_t count = random_count(keep_ratio, cells);
-    return {count, count};
-  }
   if (kind != MaskKind::grid) {
-    const std::int64_t count = rounded_count(keep_ratio, cells);
+    const std::int64_t count = fixed_count(kind, keep_ratio, cells);
     return {count, count};
   }
   // Starts past the last diagonal all meet no cell: one of them stands for all.

@@ -88,14 +88,8 @@ struct MlpBackward : autograd::Node {
     result[kNormWeight] = dweight;
     result[kNormBias] = dbias;
     if (!task_should_compute_output(kX)) return;
-    if (!dropping) {
-      result[kX] = dx.to(input_type);
-      return;
-    }
-    std::vector<std::int64_t> sizes = x.sizes().vec();
-    sizes[1] = split.rows();
-    result[kX] = at::zeros(sizes, x.options().dtype(input_type));
-    write_rows(result[kX], rows.kept, dx.to(input_type));
+    const at::Tensor some = dx.to(input_type);
+    result[kX] = dropping ? spread_rows(some, rows.kept, split.rows()) : some;
   }
 };
 

@@ -1,9 +1,11 @@
 #include "sbp/plan.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "sbp/base/error.h"
+#include "sbp/base/words.h"
 
 namespace sbp {
 
@@ -24,26 +26,12 @@ std::string_view to_string(SavedRole role) {
 
 namespace {
 
-constexpr std::pair<AttentionPath, std::string_view> kPathWords[] = {
-    {AttentionPath::query, "query"},
-    {AttentionPath::qkv_exact, "qkv_exact"},
-    {AttentionPath::qkv, "qkv"},
-    {AttentionPath::head, "head"},
-};
+constexpr std::array<std::string_view, 4> kPathWords{"query", "qkv_exact", "qkv", "head"};
 
 }  // namespace
 
-std::string_view to_string(AttentionPath path) {
-  for (const auto& [known, word] : kPathWords) {
-    if (known == path) return word;
-  }
-  return "unknown";
-}
-
 AttentionPath parse_attention_path(std::string_view word) {
-  for (const auto& [path, known] : kPathWords) {
-    if (known == word) return path;
-  }
+  if (const auto path = value_of<AttentionPath>(kPathWords, word)) return *path;
   throw UsageError(concat("unknown attention path '", word, "'"));
 }
 
@@ -138,40 +126,39 @@ void PlanBuilder::uncode(SiteId site, std::string why) {
 
 // What runs again keeps its input and no more: a code in it would save nothing and change the
 // gradient all the same.
-void PlanBuilder::settle_codes() {
-  int uncoded = 0;
+void PlanBuilder::settle_recomputed() {
+  int uncoded = 0, dropping = 0;
   for (SiteId id = 0; id < sites_.size(); ++id) {
     const SiteId whole = run_again_with(sites_, plan_, id);
-    if (whole < 0 || plan_[id].codes.empty()) continue;
-    uncode(id, concat("saved 0: runs again with ", sites_[whole].name));
-    ++uncoded;
-  }
-  // The result of a ReLU that such a branch starts from is held by the branch.
-  for (SiteId id = 0; id < sites_.size(); ++id) {
-    const SiteId from = sites_[id].input_from, holder = run_again_with(sites_, plan_, id);
-    if (from < 0 || holder < 0 || run_again_with(sites_, plan_, from) == holder ||
-        plan_[from].codes.empty()) {
-      continue;
+    if (whole < 0) continue;
+    if (plan_[id].select) ++dropping;
+    if (!plan_[id].codes.empty()) {
+      uncode(id, concat("saved 0: runs again with ", sites_[whole].name));
+      ++uncoded;
     }
-    const std::string why = concat("saved 0: still held by ", sites_[holder].name);
-    uncode(from, why);
-    for (SiteId other = 0; other < sites_.size(); ++other) {
-      if (sites_[other].input_from == from && !plan_[other].codes.empty()) uncode(other, why);
-    }
-  }
-  int dropping = 0;
-  for (SiteId id = 0; id < sites_.size(); ++id) {
-    if (plan_[id].select && run_again_with(sites_, plan_, id) >= 0) ++dropping;
+    // The result of a ReLU that such a branch starts from is held by the branch.
+    const SiteId from = sites_[id].input_from;
+    if (from >= 0 && run_again_with(sites_, plan_, from) != whole) uncode_result(from, whole);
   }
   if (dropping > 0) {
-    warn(concat("at ", dropping,
-                " sites rows drop inside of what runs again in backward: that saves "
-                "time there, and no stored bytes"));
+    warn(concat("at ", dropping, " sites rows drop inside of what runs again in backward: that ",
+                "saves time there, and no stored bytes"));
   }
-  if (uncoded == 0) return;
-  warn(concat(uncoded,
-              " coded layers run again in backward and keep nothing that a code could save; ",
-              "they are left exact"));
+  if (uncoded > 0) {
+    warn(concat(uncoded, " coded layers run again in backward and keep nothing that a code could ",
+                "save; they are left exact"));
+  }
+}
+
+void PlanBuilder::uncode_result(SiteId producer, SiteId holder) {
+  if (plan_[producer].codes.empty()) return;
+  const std::string why = concat("saved 0: still held by ", sites_[holder].name);
+  uncode(producer, why);
+  for (SiteId taker = 0; taker < sites_.size(); ++taker) {
+    const bool takes = sites_[taker].input_from == producer;
+    const bool is_exact = run_again_with(sites_, plan_, taker) >= 0;  // and says why itself
+    if (takes && !is_exact && !plan_[taker].codes.empty()) uncode(taker, why);
+  }
 }
 
 void PlanBuilder::prefer_function(SiteId site) {
@@ -228,7 +215,7 @@ void PlanBuilder::settle_functions() {
 
 Plan PlanBuilder::finish() && {
   for (const auto& [residual, selection] : departures_) settle_departure(residual, selection);
-  settle_codes();
+  settle_recomputed();
   settle_functions();
   for (SiteId site = 0; site < sites_.size(); ++site) check_codes(site);
   return std::move(plan_);

@@ -48,7 +48,6 @@ enum class AttentionPath : std::uint8_t {
   qkv,        // kept queries attend to kept keys only: their value changes. Dropped ones see all
   head,       // the mask is over heads: kept heads carry gradient for all rows; value exact
 };
-std::string_view to_string(AttentionPath path);
 AttentionPath parse_attention_path(std::string_view word);
 
 // Only rows that the group's mask keeps carry gradient through the site; every row keeps its
@@ -137,7 +136,9 @@ class PlanBuilder {
   void check_codes(SiteId site) const;
   void settle_departure(SiteId residual, RowSelection selection);
   void uncode(SiteId site, std::string why);
-  void settle_codes();
+  void settle_recomputed();
+  // The result of `producer` is kept in full by `holder`.
+  void uncode_result(SiteId producer, SiteId holder);
   void settle_functions();
 
   const SiteTable& sites_;

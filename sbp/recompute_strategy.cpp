@@ -6,13 +6,8 @@
 namespace sbp {
 namespace {
 
-// An MLP: a positionwise site with parts of its own, as a downsampling's single linear has not.
-bool is_mlp(const SiteTable& sites, SiteId id) {
-  if (sites[id].kind != SiteKind::positionwise) return false;
-  for (const Site& site : sites.sites()) {
-    if (site.within == id) return true;
-  }
-  return false;
+bool is_mlp(const Site& site) {
+  return site.kind == SiteKind::positionwise && !is_downsampling(site);
 }
 
 void claim(const Spec& spec, PlanBuilder& plan) {
@@ -21,7 +16,7 @@ void claim(const Spec& spec, PlanBuilder& plan) {
   const LayerChoice layers(sites, spec.text("layers"), "recompute layers");
   bool found = false;
   for (SiteId id = 0; id < sites.size(); ++id) {
-    const bool fits = part == "branch" ? sites[id].kind == SiteKind::residual : is_mlp(sites, id);
+    const bool fits = part == "branch" ? sites[id].kind == SiteKind::residual : is_mlp(sites[id]);
     if (!fits || sites[id].block < 0 || !layers.has(id)) continue;
     found = true;
     plan.materialise(id, part == "activation" ? Materialise::function : Materialise::recompute);

@@ -27,9 +27,7 @@ struct TakeRowsBackward : autograd::Node {
   autograd::variable_list apply(autograd::variable_list&& gradients) override {
     const at::Tensor& gradient = gradients[0];
     if (!gradient.defined()) return {at::Tensor()};
-    const at::Tensor full = at::zeros(with_rows(gradient, split.rows()), gradient.options());
-    write_rows(full, split.unpack().kept, gradient);
-    return {full};
+    return {spread_rows(gradient, split.unpack().kept, split.rows())};
   }
   void release_variables() override { split.release(); }
   std::string name() const override { return "TakeRowsBackward"; }
@@ -78,6 +76,12 @@ void write_rows(const at::Tensor& whole, const at::Tensor& index, const at::Tens
   } else {
     whole.flatten(0, 1).index_copy_(0, index.flatten(), some.flatten(0, 1));
   }
+}
+
+at::Tensor spread_rows(const at::Tensor& some, const at::Tensor& index, std::int64_t rows) {
+  at::Tensor whole = at::zeros(with_rows(some, rows), some.options());
+  write_rows(whole, index, some);
+  return whole;
 }
 
 at::Tensor select_gradient(const at::Tensor& gradient, const StepRows& rows) {

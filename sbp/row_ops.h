@@ -35,6 +35,8 @@ struct StepRows {
 at::Tensor select_rows(const at::Tensor& x, const at::Tensor& index);
 // The inverse: writes `some` to those rows of `whole`.
 void write_rows(const at::Tensor& whole, const at::Tensor& index, const at::Tensor& some);
+// [batch, rows, ...], `some` at those rows and zero elsewhere.
+at::Tensor spread_rows(const at::Tensor& some, const at::Tensor& index, std::int64_t rows);
 // What select_rows(gradient, kept) is worth to the kept rows: times the weight of the split.
 at::Tensor select_gradient(const at::Tensor& gradient, const StepRows& rows);
 

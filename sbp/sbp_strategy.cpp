@@ -10,16 +10,6 @@
 namespace sbp {
 namespace {
 
-// The projection that follows an attention: the first linear below it whose name ends in ".proj".
-SiteId projection_of(const SiteTable& sites, const Site& attention) {
-  return sites.find(attention.name + ".proj");
-}
-
-// The linear between two stages, as opposed to the body of a block.
-bool is_downsampling(const Site& site) {
-  return site.kind == SiteKind::positionwise && site.name.ends_with(".downsample");
-}
-
 // Of the branch of a residual block; shortcuts carry the gradient of all rows.
 bool is_branch_norm(const Site& site) {
   return site.kind == SiteKind::batch_norm && site.name.find(".downsample.") == std::string::npos;
@@ -54,7 +44,7 @@ class SbpClaims {
     if (dropping_.empty()) return;  // keep=1 everywhere: the full backward
     for (Dropping& one : dropping_) one.selection = selection_of(one);
     for (const Dropping& one : dropping_) claim(one);
-    if (const int first = departs_at(); first >= 0) prefer_departure(first);
+    if (const Dropping* first = first_departing()) prefer_departure(*first);
     if (attention_ == "qkv" && drops_attention()) plan_.change_forward();
     if (released_) {
       plan_.mask_in_evaluation();
@@ -234,19 +224,19 @@ class SbpClaims {
             .weight = unbiased() ? 1.0 / keep : 1.0};
   }
 
-  // The first of the last blocks all of whose attentions see kept rows of one mask only, where the
-  // head reads none of the others: from there on dropped rows reach nothing. -1: no such block.
-  int departs_at() const {
-    if (attention_ != "qkv" || released_ || per_layer() || !sites_.head_reads_leading()) return -1;
-    int first = -1;
-    std::int32_t group = -1;
+  // The first of the last attentions that all see kept rows of one mask only, where the head reads
+  // none of the others: from its block on dropped rows reach nothing. nullptr: there is none.
+  const Dropping* first_departing() const {
+    if (attention_ != "qkv" || released_ || per_layer() || !sites_.head_reads_leading()) {
+      return nullptr;
+    }
+    const Dropping* first = nullptr;
     for (SiteId id = sites_.size() - 1; id >= 0; --id) {
       if (sites_[id].kind != SiteKind::attention) continue;
       const auto found = std::ranges::find(dropping_, id, &Dropping::site);
       if (found == dropping_.end()) break;
-      if (group >= 0 && found->selection.group != group) break;
-      group = found->selection.group;
-      first = sites_[id].block;
+      if (first != nullptr && found->selection.group != first->selection.group) break;
+      first = &*found;
     }
     return first;
   }
@@ -260,23 +250,18 @@ class SbpClaims {
       if (mlp == "recompute") plan_.materialise(one.site, Materialise::recompute);
     }
     plan_.select(one.site, one.selection);
-    const SiteId projection = projection_of(sites_, site);
-    if (site.kind != SiteKind::attention || projection < 0) return;
-    if (spec_.text("proj") == "kept" && !one.selection.of_heads()) {
-      plan_.select(projection, one.selection);
-    }
+    if (site.kind != SiteKind::attention || spec_.text("proj") != "kept") return;
+    const SiteId projection = projection_of(sites_, one.site);
+    if (projection >= 0) plan_.select(projection, one.selection);
   }
 
-  void prefer_departure(int first) {
-    const auto attention = std::ranges::find_if(dropping_, [&](const Dropping& one) {
-      return sites_[one.site].kind == SiteKind::attention && sites_[one.site].block == first;
-    });
+  void prefer_departure(const Dropping& first) {
+    const int block = sites_[first.site].block;
     const auto residual = std::ranges::find_if(sites_.sites(), [&](const Site& site) {
-      return site.kind == SiteKind::residual && site.block == first;
+      return site.kind == SiteKind::residual && site.block == block;
     });
     if (residual == sites_.sites().end()) return;
-    plan_.prefer_departure(static_cast<SiteId>(residual - sites_.sites().begin()),
-                           attention->selection);
+    plan_.prefer_departure(static_cast<SiteId>(residual - sites_.sites().begin()), first.selection);
   }
 
   static std::string does_not_fit(const Site& site, const Site& coarsest) {

@@ -51,6 +51,14 @@ SiteId SiteTable::find(std::string_view name) const {
   return found == sites_.end() ? -1 : static_cast<SiteId>(found - sites_.begin());
 }
 
+bool is_downsampling(const Site& site) {
+  return site.kind == SiteKind::positionwise && site.name.ends_with(".downsample");
+}
+
+SiteId projection_of(const SiteTable& sites, SiteId attention) {
+  return sites.find(sites[attention].name + ".proj");
+}
+
 std::string kinds_of(const SiteTable& sites) {
   std::set<std::string> kinds;
   for (const Site& site : sites.sites()) kinds.emplace(to_string(site.kind));

@@ -95,6 +95,11 @@ class SiteTable {
   bool head_reads_leading_ = false;
 };
 
+// The linear between two stages, as opposed to the MLP of a block: both are positionwise.
+bool is_downsampling(const Site& site);
+// The output projection of an attention: the linear "NAME.proj". -1: it has none.
+SiteId projection_of(const SiteTable& sites, SiteId attention);
+
 // The kinds of site that there are, for messages: "attention, linear, norm".
 std::string kinds_of(const SiteTable& sites);
 

@@ -6,6 +6,7 @@
 
 #include "experiments/data/loader.h"
 #include "experiments/runs/environment.h"
+#include "experiments/runs/plan_report.h"
 #include "experiments/runs/run_setup.h"
 #include "experiments/runs/traced_step.h"
 #include "experiments/training/precision_spec.h"

@@ -41,15 +41,6 @@ std::unique_ptr<Model> make_model(const ResolvedRun& run, bool on_meta = false);
 
 Plan make_plan(const ResolvedRun& run, const Model& model);
 
-// One entry a site. `kept_rows`: of each mask group in the step reported.
-std::vector<reports::PlanEntry> plan_entries(const SiteTable& sites, const Plan& plan,
-                                             const std::vector<std::int64_t>& kept_rows);
-// `kept_rows`: of each mask group, a mean where more than one step is reported.
-reports::StrategyOutcome strategy_outcome(const Plan& plan, const std::vector<double>& kept_rows);
-// Sentences for what the masks made of the keep ratios that were asked for, where it differs.
-// What the plan itself says, and what the masks made of the keep ratios that were asked for, where
-// it differs.
-std::vector<std::string> plan_warnings(const Plan& plan, const std::vector<double>& kept_rows);
 reports::ModelFacts model_facts(const ResolvedRun& run, const Model& model);
 
 // Command line, resolved configuration and environment.

@@ -8,6 +8,7 @@
 #include "experiments/data/loader.h"
 #include "experiments/data/weight_names.h"
 #include "experiments/runs/environment.h"
+#include "experiments/runs/plan_report.h"
 #include "experiments/runs/resumption.h"
 #include "experiments/runs/run_setup.h"
 #include "experiments/runs/scalar_log.h"

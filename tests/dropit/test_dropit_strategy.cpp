@@ -3,6 +3,7 @@
 #include "dropit/dropit_strategy.h"
 #include "sbp/base/error.h"
 #include "sbp/sbp_strategy.h"
+#include "tests/usage_error.h"
 
 namespace sbp::dropit {
 namespace {
@@ -64,12 +65,7 @@ std::string codec_of(const std::string& strategy) {
 }
 
 std::string error_of(const std::string& strategy, const SiteTable& sites) {
-  try {
-    resolve(strategy, sites, registered());
-  } catch (const UsageError& error) {
-    return error.what();
-  }
-  return "";
+  return tests::usage_error(strategy, sites, registered());
 }
 
 TEST_CASE("a layer whose input is the batch of images has nothing to save") {

@@ -3,6 +3,7 @@
 #include "sbp/base/error.h"
 #include "sbp/plan.h"
 #include "sbp/sbp_strategy.h"
+#include "tests/usage_error.h"
 
 namespace sbp {
 namespace {
@@ -36,14 +37,8 @@ std::string selected(const std::string& text, const SiteTable& sites) {
   return names;
 }
 
-std::string error_of(const std::string& text, const SiteTable& sites) {
-  try {
-    resolve(text, sites, registered());
-  } catch (const UsageError& error) {
-    CHECK(error.code() == ExitCode::usage);
-    return error.what();
-  }
-  return "";
+std::string error_of(const std::string& strategy, const SiteTable& sites) {
+  return tests::usage_error(strategy, sites, registered());
 }
 
 TEST_CASE("sbp claims attention, projection and MLP of the last two thirds") {

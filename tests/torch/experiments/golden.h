@@ -4,11 +4,15 @@
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "experiments/models/model.h"
+#include "sbp/execution.h"
 #include "sbp/mask.h"
 
 namespace sbp::tests {
@@ -27,6 +31,7 @@ struct GoldenCase {
   const nlohmann::json& options() const { return description.at("options"); }
   double tolerance() const { return description.at("tolerance"); }
   bool is_fp64() const { return description.at("precision") == "fp64"; }
+  at::ScalarType type() const { return is_fp64() ? at::kDouble : at::kFloat; }
   // Expected tensors, with inputs and parameters from `inputs_from` where its own file lacks them.
   TensorMap tensors() const;
 };
@@ -70,5 +75,21 @@ struct WorstError {
     }
   }
 };
+
+// What the vectors say of a parameter's gradient, in the form that the model has it in.
+using ExpectedGradient = std::function<at::Tensor(const experiments::Parameter&)>;
+
+// Forward of the case's input, mean cross-entropy, backward: the largest errors of output, loss and
+// every gradient. The step has begun.
+WorstError step_errors(experiments::Model& model, Execution& run, const TensorMap& tensors,
+                       const ExpectedGradient& expected);
+
+// The vectors' name of a ViT's parameter.
+std::string vit_vector_name(std::string name);
+// A ViT of a case's options, with its parameters.
+std::unique_ptr<experiments::Model> golden_vit(const GoldenCase& golden, const TensorMap& tensors,
+                                               bool fused);
+// step_errors of it.
+WorstError vit_step_errors(experiments::Model& model, Execution& run, const TensorMap& tensors);
 
 }  // namespace sbp::tests

@@ -77,9 +77,8 @@ ConvnextOptions options_of(const nlohmann::json& options) {
 
 WorstError run_case(const GoldenCase& golden) {
   const TensorMap tensors = golden.tensors();
-  const at::ScalarType dtype = golden.is_fp64() ? at::kDouble : at::kFloat;
   const bool is_plain = golden.options().at("strategy") == "none";
-  const auto model = make_convnext(options_of(golden.options()), {.dtype = dtype});
+  const auto model = make_convnext(options_of(golden.options()), {.dtype = golden.type()});
   for (const Parameter& parameter : model->parameters()) {
     const at::Tensor& value = tensors.at("param/" + vector_name(parameter.name, is_plain));
     parameter.value.detach().copy_(as_ours(value, parameter));
@@ -97,21 +96,10 @@ WorstError run_case(const GoldenCase& golden) {
     CHECK(replicate(cells_of(tensors, "keep_index/base"), masks.geometry, factor) ==
           cells_of(tensors, name));
   }
-  const at::Tensor input = tensors.at("input").to(dtype).clone().requires_grad_(true);
-  const at::Tensor output = model->forward(run, input);
-  const at::Tensor loss = at::cross_entropy_loss(output, tensors.at("target"));
-  torch::autograd::backward({loss});
-
-  WorstError errors;
-  errors.add(tests::relative_error(output, tensors.at("output")), "output");
-  errors.add(tests::relative_error(loss, tensors.at("loss")), "loss");
-  errors.add(tests::relative_error(input.grad(), tensors.at("grad/input")), "grad/input");
-  for (const Parameter& parameter : model->parameters()) {
-    const std::string name = "grad/" + vector_name(parameter.name, is_plain);
-    const at::Tensor expected = as_ours(tensors.at(name), parameter);
-    errors.add(tests::relative_error(parameter.value.grad(), expected), name);
-  }
-  const auto stages = convnext_stages(*model, run, input);
+  WorstError errors = tests::step_errors(*model, run, tensors, [&](const Parameter& parameter) {
+    return as_ours(tensors.at("grad/" + vector_name(parameter.name, is_plain)), parameter);
+  });
+  const auto stages = convnext_stages(*model, run, tensors.at("input").to(golden.type()));
   for (std::size_t i = 0; i < stages.size(); ++i) {
     const std::string name = concat("stage_output/", i);
     if (!tensors.contains(name)) continue;

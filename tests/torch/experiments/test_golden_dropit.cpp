@@ -92,7 +92,7 @@ void check_kept(const Layer& layer, const TensorMap& tensors, const at::Tensor& 
 
 WorstError run_layer(const GoldenCase& golden) {
   const TensorMap tensors = golden.tensors();
-  const at::ScalarType dtype = golden.is_fp64() ? at::kDouble : at::kFloat;
+  const at::ScalarType dtype = golden.type();
   const at::Tensor x = found(tensors, "input", dtype).requires_grad_(true);
   const at::Tensor weight = found(tensors, "param/weight", dtype).requires_grad_(true);
   at::Tensor bias = found(tensors, "param/bias", dtype);
@@ -112,50 +112,14 @@ WorstError run_layer(const GoldenCase& golden) {
   return errors;
 }
 
-// timm's name -> the vectors' name.
-std::string vector_name(std::string name) {
-  const std::pair<std::string, std::string> words[] = {
-      {"norm1", "ln1"}, {"norm2", "ln2"}, {"patch_embed.proj", "patch_embed"}};
-  for (const auto& [ours, theirs] : words) {
-    if (const auto at = name.find(ours); at != std::string::npos) {
-      return name.replace(at, ours.size(), theirs);
-    }
-  }
-  return name.starts_with("norm.") ? "ln_final" + name.substr(4) : name;
-}
-
 WorstError run_vit(const GoldenCase& golden, bool fused) {
   const TensorMap tensors = golden.tensors();
-  const auto& o = golden.options();
-  const auto model = make_vit({.image = o.at("image_size"),
-                               .patch = o.at("patch_size"),
-                               .dim = o.at("dim"),
-                               .depth = o.at("depth"),
-                               .heads = o.at("heads"),
-                               .mlp_ratio = o.at("mlp_ratio"),
-                               .classes = o.at("classes"),
-                               .fused_attention = fused},
-                              {});
-  for (const Parameter& parameter : model->parameters()) {
-    parameter.value.detach().copy_(tensors.at("param/" + vector_name(parameter.name)));
-  }
+  const auto model = tests::golden_vit(golden, tensors, fused);
   const Plan plan = resolve(strategy_of(golden, "all"), model->sites(), strategies());
   KeyedMaskSource masks(0);
   Execution run(model->sites(), plan, masks, {.codecs = codecs_of(plan)});
   run.begin_step({});
-  const at::Tensor input = tensors.at("input").clone().requires_grad_(true);
-  const at::Tensor output = model->forward(run, input);
-  const at::Tensor loss = at::cross_entropy_loss(output, tensors.at("target"));
-  torch::autograd::backward({loss});
-  WorstError errors;
-  errors.add(tests::relative_error(output, tensors.at("output")), "output");
-  errors.add(tests::relative_error(loss, tensors.at("loss")), "loss");
-  errors.add(tests::relative_error(input.grad(), tensors.at("grad/input")), "grad/input");
-  for (const Parameter& parameter : model->parameters()) {
-    const std::string name = "grad/" + vector_name(parameter.name);
-    errors.add(tests::relative_error(parameter.value.grad(), tensors.at(name)), name);
-  }
-  return errors;
+  return tests::vit_step_errors(*model, run, tensors);
 }
 
 void check(const GoldenCase& golden, const WorstError& errors, WorstError& worst) {

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "experiments/models/vit.h"
 #include "experiments/runs/catalogue.h"
 #include "experiments/strategies.h"
 #include "experiments/training/optimizer.h"
@@ -47,35 +46,6 @@ std::string strategy_of(const nlohmann::json& options, const std::string& varian
   return text + ",mlp=off";
 }
 
-// timm's name -> the vectors' name.
-std::string vector_name(std::string name) {
-  const std::pair<std::string, std::string> words[] = {
-      {"norm1", "ln1"}, {"norm2", "ln2"}, {"patch_embed.proj", "patch_embed"}};
-  for (const auto& [ours, theirs] : words) {
-    if (const auto at = name.find(ours); at != std::string::npos) {
-      return name.replace(at, ours.size(), theirs);
-    }
-  }
-  return name.starts_with("norm.") ? "ln_final" + name.substr(4) : name;
-}
-
-std::unique_ptr<Model> model_of(const nlohmann::json& o, const TensorMap& tensors, bool fused,
-                                at::ScalarType dtype) {
-  auto model = make_vit({.image = o.at("image_size"),
-                         .patch = o.at("patch_size"),
-                         .dim = o.at("dim"),
-                         .depth = o.at("depth"),
-                         .heads = o.at("heads"),
-                         .mlp_ratio = o.at("mlp_ratio"),
-                         .classes = o.at("classes"),
-                         .fused_attention = fused},
-                        {.dtype = dtype});
-  for (const Parameter& parameter : model->parameters()) {
-    parameter.value.detach().copy_(tensors.at("param/" + vector_name(parameter.name)));
-  }
-  return model;
-}
-
 // The heads that each block keeps, of blocks that have some.
 std::vector<KeptCells> kept_heads(const TensorMap& tensors) {
   std::vector<KeptCells> kept;
@@ -99,28 +69,13 @@ struct Run {
 
 WorstError run_case(const GoldenCase& golden, const Run& how) {
   const TensorMap tensors = golden.tensors();
-  const at::ScalarType dtype = golden.is_fp64() ? at::kDouble : at::kFloat;
-  const auto model = model_of(golden.options(), tensors, how.fused, dtype);
+  const auto model = tests::golden_vit(golden, tensors, how.fused);
   const Plan plan =
       resolve(strategy_of(golden.options(), how.variant), model->sites(), strategies());
   ScriptedMasks masks(cells_of(tensors, "keep_patch_index"), kept_heads(tensors));
   Execution run(model->sites(), plan, masks, {.precision = how.precision});
   run.begin_step({});
-  const at::Tensor input = tensors.at("input").to(dtype).clone().requires_grad_(true);
-  const at::Tensor output = model->forward(run, input);
-  const at::Tensor loss =
-      at::cross_entropy_loss(how.precision.loss_input(output), tensors.at("target"));
-  torch::autograd::backward({loss});
-
-  WorstError errors;
-  errors.add(tests::relative_error(output, tensors.at("output")), "output");
-  errors.add(tests::relative_error(loss, tensors.at("loss")), "loss");
-  errors.add(tests::relative_error(input.grad(), tensors.at("grad/input")), "grad/input");
-  for (const Parameter& parameter : model->parameters()) {
-    const std::string name = "grad/" + vector_name(parameter.name);
-    errors.add(tests::relative_error(parameter.value.grad(), tensors.at(name)), name);
-  }
-  return errors;
+  return tests::vit_step_errors(*model, run, tensors);
 }
 
 // Kinds with a test of their own.
@@ -183,14 +138,13 @@ TEST_CASE("golden ViT cases in 16 bit, as near as its digits allow") {
 WorstError run_training(const GoldenCase& golden, const std::string& variant) {
   const TensorMap tensors = golden.tensors();
   const auto& o = golden.options();
-  const at::ScalarType dtype = golden.is_fp64() ? at::kDouble : at::kFloat;
-  const auto model = model_of(o, tensors, /*fused=*/false, dtype);
+  const auto model = tests::golden_vit(golden, tensors, /*fused=*/false);
   const Plan plan = resolve(strategy_of(o, variant), model->sites(), strategies());
   const auto optimizer = make_optimizer(
       parse_spec(concat("adamw:decay=all,weight_decay=", o.at("weight_decay").get<double>()),
                  "optimizer", optimizer_schemas()),
       model->parameters());
-  const at::Tensor input = tensors.at("input").to(dtype), losses = tensors.at("losses");
+  const at::Tensor input = tensors.at("input").to(golden.type()), losses = tensors.at("losses");
   const std::int64_t side =
       o.at("image_size").get<std::int64_t>() / o.at("patch_size").get<std::int64_t>();
   WorstError errors;
@@ -209,7 +163,7 @@ WorstError run_training(const GoldenCase& golden, const std::string& variant) {
   }
   errors.add(tests::relative_error(output, tensors.at("output")), "output");
   for (const Parameter& parameter : model->parameters()) {
-    const std::string name = "param_after/" + vector_name(parameter.name);
+    const std::string name = "param_after/" + tests::vit_vector_name(parameter.name);
     at::Tensor got = parameter.value.detach(), expected = tensors.at(name);
     if (parameter.name.ends_with("qkv.bias")) {
       // The true gradient of the key third is 0; AdamW makes steps of what rounding leaves of it.
