@@ -1,62 +1,10 @@
 #include "cli/options.h"
 
-#include "cli/parser.h"
+#include "cli/option_groups.h"
 #include "sbp/base/error.h"
 
 namespace sbp::cli {
 namespace {
-
-constexpr IntegerRange kCount = {0, 1'000'000'000};
-constexpr IntegerRange kPositive = {1, 1'000'000'000};
-
-void add_run_options(Parser& parser, experiments::RunOptions& run) {
-  parser.group("What to run (a SPEC is NAME or NAME:KEY=VALUE,KEY=VALUE; see --list)");
-  parser.text({"--model", "SPEC", "the model"}, run.model);
-  parser.text({"--data", "SPEC", "the images"}, run.data);
-  parser.text({"--strategy", "SPEC", "what of the backward pass is dropped"}, run.strategy);
-  parser.text({"--optimizer", "SPEC", "the optimizer"}, run.optimizer);
-  parser.integer({"--batch", "N", "images a step"}, run.batch, {1, 1'000'000});
-  parser.integer({"--accumulate", "N", "batches whose gradients make one step"}, run.accumulate,
-                 {1, 1'000'000});
-  parser.real({"--clip-norm", "NORM", "of all gradients together, at most; 0: not clipped"},
-              run.clip_norm, {.minimum = 0.0, .maximum = 1e6});
-  parser.real({"--ema", "DECAY", "keep averaged weights that decay so; 0: none"}, run.ema,
-              {.minimum = 0.0, .maximum = 1.0, .open_maximum = true});
-  parser.unsigned_integer({"--seed", "N", "of weights, masks, order of the data"}, run.seed);
-  parser.integer({"--threads", "N", "0: as many as there are processors"}, run.threads, {0, 1024});
-  parser.text({"--device", "DEVICE", "cpu, or meta (computes nothing, sizes only)"}, run.device);
-  parser.text({"--precision", "SPEC", "fp32, bf16 or fp16 (mixed, parameters in fp32)"},
-              run.precision);
-  parser.options_file({"--config", "FILE", "take options from a JSON file; those given here win"});
-}
-
-void add_output_options(Parser& parser, OutputOptions& output) {
-  parser.group("Where the result goes");
-  parser.text({"-o,--output", "FILE", "write the report as JSON; - is standard output"},
-              output.path);
-  parser.flag({"--json", "", "print the report as JSON instead of text"}, output.json);
-  parser.flag({"--quiet", "", "no text, no progress, no notes"}, output.quiet);
-  parser.flag({"--force", "", "replace FILE if it exists"}, output.force);
-}
-
-// Of the images: both commands can prepare them as the papers' recipes do.
-void add_image_options(Parser& parser, experiments::RunOptions& run) {
-  parser.text({"--augment", "SPECS", "changes of training images, joined by +"}, run.augment);
-  parser.integer({"--workers", "N", "threads that read and change images"}, run.workers, {1, 1024});
-}
-
-void add_list_option(Parser& parser, std::string& list) {
-  parser.group("Names");
-  parser.choice({"--list", "WORD", "print names and keys: " + join(list_topics())}, list,
-                list_topics());
-}
-
-std::vector<std::string> command_line(const std::string& program,
-                                      const std::vector<std::string>& arguments) {
-  std::vector<std::string> line = {program};
-  line.insert(line.end(), arguments.begin(), arguments.end());
-  return line;
-}
 
 experiments::ZeroGrad zero_grad_of(const std::string& word) {
   if (word == "before_backward") return experiments::ZeroGrad::before_backward;
@@ -85,14 +33,6 @@ constexpr const char* kTrainExamples =
     "  sbp-train --optimizer sgd:lr=0.1,momentum=0.9 --schedule constant --flip --epochs 5\n"
     "  sbp-train --schedule 'step:at=[6;8],factor=0.2' --warmup-epochs 1 --ema 0.99 --epochs 9\n"
     "  sbp-train --list optimizers";
-
-constexpr const char* kReportPurpose =
-    "Prints reports of sbp-train and sbp-profile as text, or the difference of two profiles.";
-constexpr const char* kReportExamples =
-    "Examples:\n"
-    "  sbp-report run.json\n"
-    "  sbp-report --diff full.json half.json --top 10\n"
-    "  sbp-profile --json | sbp-report -";
 
 void add_training_options(Parser& parser, experiments::TrainOptions& run) {
   parser.group("Training");
@@ -145,12 +85,6 @@ void add_weight_options(Parser& parser, experiments::TrainOptions& run) {
 
 }  // namespace
 
-const std::vector<std::string>& list_topics() {
-  static const std::vector<std::string> kTopics = {
-      "models", "data", "strategies", "optimizers", "schedules", "augmentations", "precisions"};
-  return kTopics;
-}
-
 std::variant<ProfileCommand, Answer> parse_profile(const std::vector<std::string>& arguments) {
   ProfileCommand command;
   std::string zero_grad = "start";
@@ -198,23 +132,6 @@ std::variant<TrainCommand, Answer> parse_train(const std::vector<std::string>& a
   command.output.force = command.output.force || resume;
   command.run.checkpoint.replace = command.output.force && !resume;
   command.run.command_line = command_line("sbp-train", arguments);
-  return command;
-}
-
-std::variant<ReportCommand, Answer> parse_report_command(
-    const std::vector<std::string>& arguments) {
-  ReportCommand command;
-  Parser parser("sbp-report", kReportPurpose, kReportExamples);
-  parser.group("What to print");
-  parser.files({"FILE", "", "reports; - is standard input"}, command.files);
-  parser.flag({"--diff", "", "the difference of two profiles, by layer"}, command.diff);
-  parser.integer({"--top", "N", "layers, largest first; 0: all"}, command.top, kCount);
-  if (auto answer = parser.parse(arguments)) return Answer{*answer};
-
-  if (command.files.empty()) throw UsageError("no FILE given; see --help");
-  if (command.diff && command.files.size() != 2) {
-    throw UsageError(concat("--diff compares two files, not ", command.files.size()));
-  }
   return command;
 }
 
