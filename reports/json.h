@@ -14,11 +14,12 @@ namespace sbp::reports {
 // null, with the reason in a sibling key NAME_reason.
 std::string to_json(const ProfileReport& report);
 std::string to_json(const TrainReport& report);
+std::string to_json(const CorrelateReport& report);
 
 // The resolved plan alone (--print-plan --json): an object with the keys `strategy` and `plan`.
 std::string plan_json(const std::vector<PlanEntry>& plan, const StrategyOutcome& strategy);
 
-using AnyReport = std::variant<ProfileReport, TrainReport>;
+using AnyReport = std::variant<ProfileReport, TrainReport, CorrelateReport>;
 
 // Throws Error that names `source` (a file), what is wrong and where: not JSON, truncated, not a
 // report, another major schema version, a missing or mistyped key, NaN.

@@ -76,7 +76,7 @@ std::string outcome_text(const StrategyOutcome& strategy) {
 }
 
 std::string header_text(std::string_view title, const Header& header, const ModelFacts& model,
-                        const StrategyOutcome& strategy, bool color) {
+                        const StrategyOutcome* strategy, bool color) {
   Table table({{""}, {""}});
   table.add({"model", model.spec});
   std::string size =
@@ -85,8 +85,10 @@ std::string header_text(std::string_view title, const Header& header, const Mode
   table.add({"", size});
   table.add({"data", joined_facts({configured(header, "data"),
                                    with_word(configured(header, "batch"), "batch")})});
-  table.add({"strategy", strategy.spec});
-  table.add({"", outcome_text(strategy)});
+  if (strategy != nullptr) {
+    table.add({"strategy", strategy->spec});
+    table.add({"", outcome_text(*strategy)});
+  }
   table.add({"optimizer", configured(header, "optimizer")});
   if (const std::string step = unusual_facts(header); !step.empty()) table.add({"step", step});
   table.add(

@@ -15,9 +15,9 @@ std::string configured(const Header& header, std::string_view key);
 // "heading\n", bold where `color`.
 std::string heading(std::string_view text, bool color);
 
-// "sbp-profile of NAME" and what was run: model, data, strategy, device.
+// "sbp-profile of NAME" and what was run: model, data, strategy (nullptr: several), device.
 std::string header_text(std::string_view title, const Header& header, const ModelFacts& model,
-                        const StrategyOutcome& strategy, bool color);
+                        const StrategyOutcome* strategy, bool color);
 
 // "effective keep ratio 0.5025, forward exact".
 std::string outcome_text(const StrategyOutcome& strategy);

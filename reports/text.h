@@ -17,6 +17,8 @@ std::string to_text(const ProfileReport& report, const TextOptions& options = {}
 // The memory alone, without the run that it is of.
 std::string to_text(const profiler::MemoryProfile& memory, const TextOptions& options = {});
 std::string to_text(const TrainReport& report, const TextOptions& options = {});
+// `top`: of the layers with the lowest cosine.
+std::string to_text(const CorrelateReport& report, const TextOptions& options = {});
 // The plan alone, one row a site that differs from plain; all rows where `all`.
 std::string plan_text(const std::vector<PlanEntry>& plan, const StrategyOutcome& strategy);
 // "271.5 MiB", "812 B"; binary units.
