@@ -32,6 +32,9 @@ std::variant<ReportCommand, Answer> parse_report_command(
   parser.integer({"--top", "N", "layers, largest first; 0: all"}, command.top, kCount);
   parser.text({"--baseline", "AXIS=VALUE", "what points of a sweep are compared with"},
               command.baseline);
+  parser.group("What to check");
+  parser.text({"--budget", "FILE", "hold reports to the limits of FILE; exit 1 if one is over"},
+              command.budget);
   parser.group("Where the result goes");
   parser.text({"-o,--output", "FILE", "instead of standard output"}, command.output);
   parser.flag({"--force", "", "replace files that exist"}, command.force);
@@ -43,6 +46,9 @@ std::variant<ReportCommand, Answer> parse_report_command(
   }
   if (!command.baseline.empty() && (command.diff || command.files.size() > 1)) {
     throw UsageError("--baseline is for one sweep alone");
+  }
+  if (!command.budget.empty() && command.diff) {
+    throw UsageError("--budget and --diff are both given; give one of the two");
   }
   return command;
 }
