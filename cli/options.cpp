@@ -100,6 +100,8 @@ std::variant<ProfileCommand, Answer> parse_profile(const std::vector<std::string
   parser.choice({"--zero-grad", "WHEN", "start, before_backward or end of the step"}, zero_grad,
                 {"start", "before_backward", "end"});
   add_image_options(parser, command.run);
+  parser.flag({"--blocks", "", "keep every block's life in the report, for exports"},
+              command.run.keep_blocks);
   parser.flag({"--print-plan", "", "print what would be dropped where, and run nothing"},
               command.print_plan);
   parser.integer({"--top", "N", "layers listed by themselves, largest at the peak first; 0: all"},

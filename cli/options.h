@@ -51,7 +51,12 @@ struct ReportCommand {
   std::string baseline;  // AXIS=VALUE that groups of a sweep are compared with; empty: the usual
   std::string budget;    // a file of limits; empty: none
   std::string output;    // empty or "-": standard output
-  bool force = false;    // files may be replaced
+  // Files made of one report instead of what would be printed; empty: none.
+  std::string chrome_trace;
+  std::string memory_pickle;
+  bool force = false;  // files may be replaced
+
+  bool exports() const { return !chrome_trace.empty() || !memory_pickle.empty(); }
 };
 
 // --help and --version: a text to print instead of a command to run.

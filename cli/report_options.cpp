@@ -16,6 +16,18 @@ constexpr const char* kReportExamples =
     "  sbp-report --diff full.json half.json --top 10\n"
     "  sbp-profile --json | sbp-report -";
 
+// An export is of one report and takes the place of what would be printed.
+void check_exports(const ReportCommand& command) {
+  if (!command.exports()) return;
+  if (command.files.size() != 1) {
+    throw UsageError(concat("an export is of one report, not of ", command.files.size()));
+  }
+  if (command.diff || !command.budget.empty() || !command.table.empty() ||
+      !command.output.empty()) {
+    throw UsageError("an export prints nothing; leave --diff, --budget, --table and --output out");
+  }
+}
+
 }  // namespace
 
 std::variant<ReportCommand, Answer> parse_report_command(
@@ -37,6 +49,10 @@ std::variant<ReportCommand, Answer> parse_report_command(
               command.budget);
   parser.group("Where the result goes");
   parser.text({"-o,--output", "FILE", "instead of standard output"}, command.output);
+  parser.text({"--chrome-trace", "FILE", "instead: memory over time, for Perfetto"},
+              command.chrome_trace);
+  parser.text({"--memory-pickle", "FILE", "instead: a snapshot for PyTorch's memory viewer"},
+              command.memory_pickle);
   parser.flag({"--force", "", "replace files that exist"}, command.force);
   if (auto answer = parser.parse(arguments)) return Answer{*answer};
 
@@ -50,6 +66,7 @@ std::variant<ReportCommand, Answer> parse_report_command(
   if (!command.budget.empty() && command.diff) {
     throw UsageError("--budget and --diff are both given; give one of the two");
   }
+  check_exports(command);
   return command;
 }
 
