@@ -39,7 +39,8 @@ BlockLives block_lives(std::span<const Record> records, const Lifetimes& lifetim
     life.category = owner.category;
     life.phase = owner.phase;
     if (owner.layer != kNoLayer) life.layer = layers[static_cast<std::size_t>(owner.layer)].name;
-    life.saved = block.saved;
+    // Parameters, what is made of them, buffers and the batch are in no saved figure either.
+    life.saved = block.saved && owner.category > Category::input;
     result.lives.push_back(std::move(life));
   }
   return result;

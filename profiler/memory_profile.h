@@ -102,7 +102,7 @@ struct BlockLife {
   Category category = Category::unknown;
   Phase phase = Phase::setup;  // of its birth
   std::string layer;           // that the bytes are charged to; empty: outside every layer
-  bool saved = false;          // autograd held it for backward at some time
+  bool saved = false;          // it is of those that SavedBytes counts, at some time of the trace
 
   bool operator==(const BlockLife&) const = default;
 };

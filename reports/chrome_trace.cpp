@@ -74,7 +74,7 @@ void add_saved(TraceText& text, const BlockLife& life, std::size_t number, bool 
                std::uint64_t time_ns) {
   Json slice = event(birth ? "b" : "e", layer_text(life.layer), time_ns);
   slice["cat"] = "saved for backward";
-  slice["id"] = number;
+  slice["id"] = std::to_string(number);
   slice["tid"] = kPhaseThread;
   if (birth) {
     slice["args"]["bytes"] = life.bytes;
