@@ -243,8 +243,9 @@ AnyReport parse_report(std::string_view json, std::string_view source) {
   if (kind == kProfileKind) return read_profile(document);
   if (kind == kTrainKind) return read_train(document);
   if (kind == kCorrelateKind) return read_correlate(document);
-  document["kind"].fail(concat("is ", "'", kind, "'", ", not one of ", kProfileKind, ", ",
-                               kTrainKind, ", ", kCorrelateKind));
+  if (kind == kSweepKind) return read_sweep(document);
+  document["kind"].fail(concat("is '", kind, "', not one of ", kProfileKind, ", ", kTrainKind, ", ",
+                               kCorrelateKind, ", ", kSweepKind));
 }
 
 }  // namespace sbp::reports
