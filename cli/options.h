@@ -43,9 +43,15 @@ struct CorrelateCommand {
 };
 
 struct ReportCommand {
-  std::vector<std::string> files;  // "-": standard input
+  std::vector<std::string> files;  // "-": standard input; a folder: of a sweep
   bool diff = false;
+  std::string format = "text";
+  std::string table;  // the only one to show; empty: all, or the main one
   std::int64_t top = 10;
+  std::string baseline;  // AXIS=VALUE that groups of a sweep are compared with; empty: the usual
+  std::string budget;    // a file of limits; empty: none
+  std::string output;    // empty or "-": standard output
+  bool force = false;    // files may be replaced
 };
 
 // --help and --version: a text to print instead of a command to run.

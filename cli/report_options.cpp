@@ -7,10 +7,12 @@ namespace sbp::cli {
 namespace {
 
 constexpr const char* kReportPurpose =
-    "Prints reports of sbp-train and sbp-profile as text, or the difference of two profiles.";
+    "Prints reports and sweeps as text, Markdown, CSV or JSON tables, and the difference of two.";
 constexpr const char* kReportExamples =
     "Examples:\n"
     "  sbp-report run.json\n"
+    "  sbp-report runs/*.json --format markdown -o runs.md\n"
+    "  sbp-report half.json --format csv --table layers\n"
     "  sbp-report --diff full.json half.json --top 10\n"
     "  sbp-profile --json | sbp-report -";
 
@@ -21,14 +23,32 @@ std::variant<ReportCommand, Answer> parse_report_command(
   ReportCommand command;
   Parser parser("sbp-report", kReportPurpose, kReportExamples);
   parser.group("What to print");
-  parser.files({"FILE", "", "reports; - is standard input"}, command.files);
-  parser.flag({"--diff", "", "the difference of two profiles, by layer"}, command.diff);
+  parser.files({"FILE", "", "reports, or a sweep's folder; - is standard input"}, command.files);
+  parser.flag({"--diff", "", "the difference of two reports of one kind"}, command.diff);
+  parser.choice({"--format", "WORD", "text, markdown, csv (one table) or json"}, command.format,
+                {"text", "markdown", "csv", "json"});
+  parser.text({"--table", "NAME", "only this table; another name lists those there are"},
+              command.table);
   parser.integer({"--top", "N", "layers, largest first; 0: all"}, command.top, kCount);
+  parser.text({"--baseline", "AXIS=VALUE", "what points of a sweep are compared with"},
+              command.baseline);
+  parser.group("What to check");
+  parser.text({"--budget", "FILE", "hold reports to the limits of FILE; exit 1 if one is over"},
+              command.budget);
+  parser.group("Where the result goes");
+  parser.text({"-o,--output", "FILE", "instead of standard output"}, command.output);
+  parser.flag({"--force", "", "replace files that exist"}, command.force);
   if (auto answer = parser.parse(arguments)) return Answer{*answer};
 
   if (command.files.empty()) throw UsageError("no FILE given; see --help");
   if (command.diff && command.files.size() != 2) {
     throw UsageError(concat("--diff compares two files, not ", command.files.size()));
+  }
+  if (!command.baseline.empty() && (command.diff || command.files.size() > 1)) {
+    throw UsageError("--baseline is for one sweep alone");
+  }
+  if (!command.budget.empty() && command.diff) {
+    throw UsageError("--budget and --diff are both given; give one of the two");
   }
   return command;
 }

@@ -1,42 +1,105 @@
-// sbp-report: reports as text, and the difference of two.
+// sbp-report: reports as text and tables, and the difference of two.
 #include <unistd.h>
 
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/report_inputs.h"
 #include "cli/terminal.h"
+#include "reports/budget.h"
 #include "reports/diff.h"
-#include "reports/json.h"
+#include "reports/documents.h"
+#include "reports/render.h"
 #include "reports/text.h"
 
 namespace sbp::cli {
 namespace {
 
-const reports::ProfileReport& profile_of(const reports::AnyReport& report,
-                                         const std::string& file) {
-  const auto* profile = std::get_if<reports::ProfileReport>(&report);
-  if (profile == nullptr) {
-    throw Error(concat("cannot compare '", file, "': --diff compares reports of sbp-profile"));
-  }
-  return *profile;
+using Inputs = std::vector<ReportInput>;
+
+std::vector<reports::NamedReport> named(const Inputs& inputs) {
+  std::vector<reports::NamedReport> reports;
+  for (const ReportInput& input : inputs) reports.push_back({input.name, input.report});
+  return reports;
 }
 
-std::string text_of(const ReportCommand& command, const reports::TextOptions& options) {
-  // All are read before any is printed: one bad file, and nothing half-printed.
-  std::vector<reports::AnyReport> reports;
-  for (const std::string& file : command.files) {
-    reports.push_back(reports::parse_report(read_file(file), file));
+// A sweep's text needs the groups that its own command does not tell of.
+std::string text_of(const ReportCommand& command, const reports::AnyReport& report,
+                    const reports::TextOptions& options) {
+  if (const auto* sweep = std::get_if<reports::SweepReport>(&report)) {
+    return document_text(document_of(*sweep, command.baseline), options);
   }
-  if (command.diff) {
-    return diff_text(profile_of(reports[0], command.files[0]),
-                     profile_of(reports[1], command.files[1]), options);
-  }
+  return std::visit([&](const auto& any) { return to_text(any, options); }, report);
+}
+
+// Every report's text, and of several a comparison behind them.
+std::string texts_of(const ReportCommand& command, const Inputs& inputs,
+                     const reports::TextOptions& options) {
   std::string text;
-  for (const reports::AnyReport& report : reports) {
+  for (const ReportInput& input : inputs) {
     if (!text.empty()) text += "\n";
-    text += std::visit([&](const auto& any) { return reports::to_text(any, options); }, report);
+    text += text_of(command, input.report, options);
   }
-  return text;
+  if (inputs.size() == 1) return text;
+  return text + "\n" + document_text(comparison_of(named(inputs)), options);
+}
+
+std::string rendered(const ReportCommand& command, const reports::Document& document,
+                     const std::string& subject, const reports::TextOptions& options) {
+  if (command.table.empty()) {
+    if (command.format == "text") return document_text(document, options);
+    if (command.format == "markdown") return document_markdown(document, options);
+    if (command.format == "json") return document_json(document);
+  }
+  const reports::DataTable& table =
+      table_named(document, command.table.empty() ? document.main_table : command.table, subject);
+  if (command.format == "markdown") return table_markdown(table, options);
+  if (command.format == "csv") return table_csv(table);
+  return command.format == "json" ? table_json(table) : table_text(table, options);
+}
+
+reports::TextOptions text_options(const ReportCommand& command) {
+  const bool to_terminal = command.output.empty() && wants_color(STDOUT_FILENO);
+  return {.top = command.top, .color = to_terminal};
+}
+
+std::string result_of(const ReportCommand& command, const Inputs& inputs) {
+  const reports::TextOptions options = text_options(command);
+  if (command.diff) {
+    const auto reports = named(inputs);
+    return rendered(command, difference_of(reports[0], reports[1]), "a difference", options);
+  }
+  const bool is_sweep = std::holds_alternative<reports::SweepReport>(inputs[0].report);
+  if (!command.baseline.empty() && !is_sweep) {
+    throw UsageError(concat("--baseline is for sweeps; '", inputs[0].name, "' is of kind '",
+                            kind_of(inputs[0].report), "'"));
+  }
+  if (command.format == "text" && command.table.empty()) return texts_of(command, inputs, options);
+  if (inputs.size() > 1) {
+    return rendered(command, comparison_of(named(inputs)), "a comparison", options);
+  }
+  const reports::Document document =
+      is_sweep ? document_of(std::get<reports::SweepReport>(inputs[0].report), command.baseline)
+               : document_of(inputs[0].report);
+  return rendered(command, document, concat("'", inputs[0].name, "'"), options);
+}
+
+// The tables, and what is over; empty: nothing is.
+struct Result {
+  std::string text;
+  std::string over;
+};
+
+Result checked(const ReportCommand& command, const Inputs& inputs) {
+  const reports::Budget budget = reports::parse_budget(read_file(command.budget), command.budget);
+  std::vector<reports::BudgetCheck> checks;
+  std::vector<std::string> over;
+  for (const reports::NamedReport& report : named(inputs)) {
+    checks.push_back(check_budget(budget, report));
+    if (std::string text = over_budget_text(checks.back()); !text.empty()) over.push_back(text);
+  }
+  return {.text = rendered(command, document_of(checks), "a budget", text_options(command)),
+          .over = join(over, "; ")};
 }
 
 ExitCode report(const std::vector<std::string>& arguments) {
@@ -46,7 +109,17 @@ ExitCode report(const std::vector<std::string>& arguments) {
     return ExitCode::ok;
   }
   const auto& command = std::get<ReportCommand>(parsed);
-  write_stdout(text_of(command, {.top = command.top, .color = wants_color(STDOUT_FILENO)}));
+  std::optional<OutputFile> file;
+  if (!command.output.empty() && command.output != "-") file.emplace(command.output, command.force);
+  const Inputs inputs = read_report_inputs(command.files);
+  const Result result =
+      command.budget.empty() ? Result{result_of(command, inputs), {}} : checked(command, inputs);
+  if (file) {
+    file->write(result.text);
+  } else {
+    write_stdout(result.text);
+  }
+  if (!result.over.empty()) throw Error(result.over);
   return ExitCode::ok;
 }
 

@@ -244,8 +244,8 @@ AnyReport parse_report(std::string_view json, std::string_view source) {
   if (kind == kTrainKind) return read_train(document);
   if (kind == kCorrelateKind) return read_correlate(document);
   if (kind == kSweepKind) return read_sweep(document);
-  document["kind"].fail(concat("is '", kind, "', not one of ", kProfileKind, ", ", kTrainKind, ", ",
-                               kCorrelateKind, ", ", kSweepKind));
+  document["kind"].fail(concat("is ", "'", kind, "'", ", not one of ", kProfileKind, ", ",
+                               kTrainKind, ", ", kCorrelateKind, ", ", kSweepKind));
 }
 
 }  // namespace sbp::reports
