@@ -39,6 +39,8 @@ struct ReportCommand {
   std::vector<std::string> files;  // "-": standard input
   bool diff = false;
   std::int64_t top = 10;
+  std::string html;    // a file to write the page to; empty: none
+  bool force = false;  // the file may be replaced
 };
 
 // --help and --version: a text to print instead of a command to run.

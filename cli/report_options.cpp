@@ -12,6 +12,7 @@ constexpr const char* kReportExamples =
     "Examples:\n"
     "  sbp-report run.json\n"
     "  sbp-report --diff full.json half.json --top 10\n"
+    "  sbp-report --html page.html full.json half.json\n"
     "  sbp-profile --json | sbp-report -";
 
 }  // namespace
@@ -24,6 +25,8 @@ std::variant<ReportCommand, Answer> parse_report_command(
   parser.files({"FILE", "", "reports; - is standard input"}, command.files);
   parser.flag({"--diff", "", "the difference of two profiles, by layer"}, command.diff);
   parser.integer({"--top", "N", "layers, largest first; 0: all"}, command.top, kCount);
+  parser.text({"--html", "FILE", "one page of figures, to open in a browser"}, command.html);
+  parser.flag({"--force", "", "replace FILE if it exists"}, command.force);
   if (auto answer = parser.parse(arguments)) return Answer{*answer};
 
   if (command.files.empty()) throw UsageError("no FILE given; see --help");

@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/report_page.h"
 #include "cli/terminal.h"
 #include "reports/diff.h"
 #include "reports/json.h"
@@ -46,6 +47,10 @@ ExitCode report(const std::vector<std::string>& arguments) {
     return ExitCode::ok;
   }
   const auto& command = std::get<ReportCommand>(parsed);
+  if (!command.html.empty()) {
+    write_page(command);
+    return ExitCode::ok;
+  }
   write_stdout(text_of(command, {.top = command.top, .color = wants_color(STDOUT_FILENO)}));
   return ExitCode::ok;
 }
