@@ -14,14 +14,15 @@ namespace sbp::reports {
 // null, with the reason in a sibling key NAME_reason.
 std::string to_json(const ProfileReport& report);
 std::string to_json(const TrainReport& report);
+std::string to_json(const SweepReport& report);
 
 // The resolved plan alone (--print-plan --json): an object with the keys `strategy` and `plan`.
 std::string plan_json(const std::vector<PlanEntry>& plan, const StrategyOutcome& strategy);
 
-using AnyReport = std::variant<ProfileReport, TrainReport>;
+using AnyReport = std::variant<ProfileReport, TrainReport, SweepReport>;
 
 // Throws Error that names `source` (a file), what is wrong and where: not JSON, truncated, not a
-// report, another major schema version, a missing or mistyped key, NaN.
+// report, another major schema version, a missing or mistyped key, NaN, two points of one id.
 AnyReport parse_report(std::string_view json, std::string_view source);
 
 }  // namespace sbp::reports

@@ -240,8 +240,9 @@ AnyReport parse_report(std::string_view json, std::string_view source) {
   const std::string kind = document["kind"].text();
   if (kind == kProfileKind) return read_profile(document);
   if (kind == kTrainKind) return read_train(document);
-  document["kind"].fail(
-      concat("is ", "'", kind, "'", ", not one of ", kProfileKind, ", ", kTrainKind));
+  if (kind == kSweepKind) return read_sweep(document);
+  document["kind"].fail(concat("is ", "'", kind, "'", ", not one of ", kProfileKind, ", ",
+                               kTrainKind, ", ", kSweepKind));
 }
 
 }  // namespace sbp::reports

@@ -8,6 +8,7 @@ namespace sbp::reports {
 inline constexpr std::string_view kSchemaName = "sbp-report";
 inline constexpr std::string_view kTrainKind = "train";
 inline constexpr std::string_view kProfileKind = "profile";
+inline constexpr std::string_view kSweepKind = "sweep";
 
 // A null with one of these reasons stands for a number that JSON cannot write; the reader gives
 // the number back.

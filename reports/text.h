@@ -17,6 +17,10 @@ std::string to_text(const ProfileReport& report, const TextOptions& options = {}
 // The memory alone, without the run that it is of.
 std::string to_text(const profiler::MemoryProfile& memory, const TextOptions& options = {});
 std::string to_text(const TrainReport& report, const TextOptions& options = {});
+// What was finished, and what was not and why.
+std::string to_text(const SweepReport& report, const TextOptions& options = {});
+// "22 finished, 1 failed, 1 out of memory".
+std::string point_counts_text(const SweepReport& report);
 // The plan alone, one row a site that differs from plain; all rows where `all`.
 std::string plan_text(const std::vector<PlanEntry>& plan, const StrategyOutcome& strategy);
 // "271.5 MiB", "812 B"; binary units.

@@ -207,4 +207,41 @@ reports::TrainReport sample_training() {
   return report;
 }
 
+reports::SweepReport sample_sweep() {
+  reports::SweepReport report;
+  report.header = header();
+  report.command = "train";
+  report.about = "keep ratios";
+  report.axes = {{.name = "strategy", .values = {"full", "sbp"}},
+                 {.name = "strategy.sbp.keep", .values = {"0.25", "0.5"}}};
+  reports::PointFigures figures;
+  figures.batch = 8;
+  figures.peak_bytes = 3145728;
+  figures.train_loss = 1.0 / 3.0;
+  figures.top1 = 0.5;
+  figures.samples_per_second = 42.0;
+  report.points = {{.id = "00000000000000aa",
+                    .values = {"full", std::nullopt},
+                    .status = reports::PointStatus::finished,
+                    .reason = "",
+                    .seconds = 2.5,
+                    .estimated_bytes = 4000000,
+                    .figures = figures},
+                   {.id = "00000000000000ab",
+                    .values = {"sbp", "0.25"},
+                    .status = reports::PointStatus::killed,
+                    .reason = "killed by signal 9",
+                    .seconds = 0.5,
+                    .estimated_bytes = 3000000,
+                    .figures = {}},
+                   {.id = "00000000000000ac",
+                    .values = {"sbp", "0.5"},
+                    .status = reports::PointStatus::not_run,
+                    .reason = "interrupted before it",
+                    .seconds = std::nullopt,
+                    .estimated_bytes = std::nullopt,
+                    .figures = {}}};
+  return report;
+}
+
 }  // namespace sbp::tests

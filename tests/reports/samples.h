@@ -7,5 +7,6 @@ namespace sbp::tests {
 
 reports::ProfileReport sample_profile();
 reports::TrainReport sample_training();
+reports::SweepReport sample_sweep();
 
 }  // namespace sbp::tests
