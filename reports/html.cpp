@@ -85,6 +85,8 @@ std::string html_page(const std::vector<PageInput>& inputs) {
     Json entry = Json::object();
     entry["name"] = input.name;
     entry["report"] = page_data(input.report);
+    const auto* sweep = std::get_if<SweepReport>(&input.report);
+    if (sweep != nullptr && input.points) add_point_details(entry["report"], *sweep, input.points);
     list.push_back(std::move(entry));
   }
   data["inputs"] = std::move(list);

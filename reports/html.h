@@ -10,9 +10,13 @@
 
 namespace sbp::reports {
 
+// The report of a sweep's point by its id; nothing where there is none.
+using PointLoader = std::function<std::optional<AnyReport>(const std::string& id)>;
+
 struct PageInput {
-  std::string name;  // the file it was read from
+  std::string name;  // the file or folder it was read from
   AnyReport report;
+  PointLoader points;  // of a sweep; empty: the page shows no point layer by layer
 };
 
 // One self-contained page about all inputs, in their order, compared where that can be: style and

@@ -106,11 +106,49 @@ void leave_out_plain_sites(Json& report) {
   report["plan"] = std::move(decided);
 }
 
+// So many points of a loss curve tell as much as any more do.
+constexpr std::size_t kLossPoints = 4000;
+
+// Means of as many steps each as make the curve short enough; null where one was not finite. The
+// last may stand for fewer.
+Json loss_curve(const Json& losses) {
+  const std::size_t every =
+      std::max<std::size_t>(1, (losses.size() + kLossPoints - 1) / kLossPoints);
+  Json values = Json::array();
+  for (std::size_t from = 0; from < losses.size(); from += every) {
+    const std::size_t to = std::min(losses.size(), from + every);
+    double sum = 0.0;
+    bool finite = true;
+    for (std::size_t i = from; i < to; ++i) {
+      finite = finite && losses[i].is_number();
+      if (finite) sum += losses[i].get<double>();
+    }
+    values.push_back(finite ? Json(sum / static_cast<double>(to - from)) : Json(nullptr));
+  }
+  Json curve = Json::object();
+  curve["every"] = every;
+  curve["values"] = std::move(values);
+  return curve;
+}
+
+// A point's file follows from its id.
+void leave_out_of_points(Json& points) {
+  for (Json& point : points) point.erase("file");
+}
+
 void leave_out(Json& report) {
   report.erase("schema");
   if (report.contains("plan")) leave_out_plain_sites(report);
   if (report.contains("memory") && report["memory"].is_object()) {
     report["memory"].erase("cells_at_peak");
+  }
+  if (report.contains("points")) leave_out_of_points(report["points"]);
+  if (report.contains("step_losses")) {
+    report["loss_curve"] = loss_curve(report["step_losses"]);
+    report.erase("step_losses");
+  }
+  if (report.contains("fidelity") && report["fidelity"].is_object()) {
+    for (Json& strategy : report["fidelity"]["strategies"]) strategy.erase("parameters");
   }
 }
 

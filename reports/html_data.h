@@ -14,4 +14,10 @@ Json compacted(const Json& value);
 // A report's own JSON without what the page does not draw, compacted.
 Json page_data(const AnyReport& report);
 
+// Adds to a sweep's page data what the page shows of single points, layer by layer: those of the
+// Pareto fronts (bytes against cosine or accuracy), and at most 50 others, evenly chosen.
+// "details": [{"id", "front", "layers", "memory"}]; "details_left_out": how many would have made
+// the page too large.
+void add_point_details(Json& page, const SweepReport& sweep, const PointLoader& load);
+
 }  // namespace sbp::reports

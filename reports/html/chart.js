@@ -1,6 +1,7 @@
 // Lines and points over two axes.
 //
-// A series: {name, style, points, line, step, fill, marker}; a point: {x, y, low, high, lines}.
+// A series: {name, style, points, line, step, fill, marker}; a point: {x, y, low, high, lines, name}:
+// `lines()` are read when pointed at, `name` is written beside it.
 // A band is a stretch of x with a name; a rule is a level of y with a name.
 
 const AXIS_HEIGHT = 44;
@@ -22,7 +23,7 @@ function chartFrame({width, height, x, y, top = 10, right = 14}) {
   for (const {value, text} of x.ticks) {
     const middle = X(value);
     axis.append(svg("path", {d: `M${middle},${inner.bottom}v5`}));
-    if (middle - textWidth(text) / 2 < lastEnd + 6) continue;
+    if (middle - textWidth(text) / 2 < lastEnd + 10) continue;
     axis.append(label(middle, inner.bottom + 18, text, {"text-anchor": "middle"}));
     lastEnd = middle + textWidth(text) / 2;
   }
@@ -41,7 +42,7 @@ function pathOf(points, X, Y, step) {
   let path = "";
   let pen = "M";
   for (const point of points) {
-    if (point.y === null || !Number.isFinite(point.y)) {
+    if (!isDrawn(point)) {
       pen = "M";
     } else if (step && pen === "L") {
       path += `H${X(point.x).toFixed(2)}V${Y(point.y).toFixed(2)}`;
@@ -66,9 +67,14 @@ function errorBars(points, X, Y) {
 
 // All markers of a series in one path: thousands of points are one element.
 function markersOf(points, X, Y, {marker}, size) {
-  return points.filter((point) => point.y !== null && Number.isFinite(point.y)).map((point) =>
-    svg("path", {class: "marker", d: marker(size),
-                 transform: `translate(${X(point.x).toFixed(1)} ${Y(point.y).toFixed(1)})`}));
+  const shape = marker(size);
+  const path = points.filter(isDrawn).map(({x, y}) =>
+    `M${X(x).toFixed(1)},${Y(y).toFixed(1)}${shape}`).join("");
+  return svg("path", {class: "marker", d: path});
+}
+
+function isDrawn({y}) {
+  return y !== null && Number.isFinite(y);
 }
 
 function seriesNode(series, {X, Y, inner}) {
@@ -85,7 +91,7 @@ function seriesNode(series, {X, Y, inner}) {
     shown.append(svg("path", {class: "line", d: pathOf(points, X, Y, series.step),
                               "stroke-dasharray": series.solid ? null : style.dash}));
   }
-  if (series.marker ?? true) shown.append(...markersOf(points, X, Y, style, series.size ?? 4));
+  if (series.marker ?? true) shown.append(markersOf(points, X, Y, style, series.size ?? 4));
   return shown;
 }
 
@@ -108,7 +114,7 @@ function ruleNodes(rules, {Y, inner}) {
     placed.push(text);
     return svg("g", {class: `rule ${style === undefined ? "" : styleOf(style).colour}`},
       svg("path", {d: `M${inner.left},${at}H${inner.right}`}),
-      label(inner.right - 4, text, fitted(name, inner.right - inner.left), {"text-anchor": "end"}));
+      label(inner.left + 6, text, fitted(name, inner.right - inner.left)));
   });
 }
 
@@ -126,9 +132,34 @@ function markNodes(marks, {X, Y, inner}) {
 
 function itemsOf(series, {X, Y}) {
   return series.flatMap(({points, line}, row) => points
-    .filter((point) => point.lines && point.y !== null && Number.isFinite(point.y))
+    .filter((point) => point.lines && isDrawn(point))
     .map((point) => ({x: X(point.x), y: Y(point.y), row, step: X(point.x), lines: point.lines,
                       alongX: line && series.length === 1})));
+}
+
+// Names beside points, where they hide no other name and no point.
+function nameNodes(series, {X, Y, inner}) {
+  const named = series.flatMap(({points, style}) => points.filter((point) =>
+    point.name && isDrawn(point)).map((point) => ({...point, style})));
+  const taken = series.flatMap(({points}) => points.filter(isDrawn).map(({x, y}) =>
+    ({left: X(x) - 6, right: X(x) + 6, top: Y(y) - 6, bottom: Y(y) + 6})));
+  const hits = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  return named.flatMap(({x, y, name, style}) => {
+    const width = textWidth(name);
+    const [at, level] = [X(x), Y(y)];
+    const places = [[at + 9, level + 4, "start"], [at - 9, level + 4, "end"],
+                    [at, level - 10, "middle"], [at, level + 19, "middle"]];
+    for (const [left, base, anchor] of places) {
+      const start = anchor === "start" ? left : anchor === "end" ? left - width : left - width / 2;
+      const box = {left: start, right: start + width, top: base - 11, bottom: base + 3};
+      if (box.left < inner.left || box.right > inner.right + 10 || box.top < inner.top ||
+          box.bottom > inner.bottom || taken.some((other) => hits(box, other))) continue;
+      taken.push(box);
+      return [label(left, base, name, {"text-anchor": anchor,
+                                      class: `point-name ${styleOf(style).colour}`})];
+    }
+    return [];
+  });
 }
 
 // The ends of what is drawn, error bars and rules included.
@@ -157,7 +188,7 @@ function lineChart({label: name, about, x, y, series, bands = [], rules = [], ma
   const draw = (width) => {
     const axes = {
       x: axisOf({kind: x.kind, label: x.label, low: Math.min(low.x, x.from ?? Infinity),
-                 high: high.x, count: Math.max(2, Math.floor(width / 110)), round: x.round ?? true}),
+                 high: high.x, count: Math.max(2, Math.floor(width / 90)), round: x.round ?? true}),
       y: axisOf({kind: y.kind, label: y.label, low: Math.min(low.y, y.from ?? Infinity),
                  high: Math.max(high.y, y.to ?? -Infinity), count: Math.floor(height / 50)}),
     };
@@ -165,7 +196,7 @@ function lineChart({label: name, about, x, y, series, bands = [], rules = [], ma
     const frame = chartFrame({width, height, ...axes, top});
     frame.drawing.prepend(...bandNodes(bands, frame, 4));
     frame.drawing.append(...ruleNodes(rules, frame), ...series.map((one) => seriesNode(one, frame)),
-      ...markNodes(marks, frame));
+      ...markNodes(marks, frame), ...nameNodes(series, frame));
     return {drawing: frame.drawing, items: itemsOf(series, frame)};
   };
   return new Plot({label: name, about: () => about, draw});

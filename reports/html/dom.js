@@ -38,6 +38,11 @@ function visuallyHidden(text) {
   return el("span", {class: "visually-hidden"}, text);
 }
 
+// A long name that may be broken after its dots, commas and the like.
+function breakable(text) {
+  return String(text).split(/(?<=[.,+|/:])/).flatMap((part, i) => (i > 0 ? [el("wbr"), part] : [part]));
+}
+
 // A <select> with its label. `choices`: [value, words] pairs.
 function chooser({label, choices, value, change}) {
   const id = freshId("choice");
@@ -45,4 +50,22 @@ function chooser({label, choices, value, change}) {
     choices.map(([key, words]) => el("option", {value: key}, words)));
   select.value = value ?? choices[0][0];
   return el("span", {class: "chooser"}, el("label", {for: id}, label), select);
+}
+
+// A search field with its label; Escape empties it. `change`: what is searched, in small letters.
+function searchField(text, change) {
+  const id = freshId("search");
+  const tell = () => change(input.value.trim().toLowerCase());
+  const input = el("input", {
+    id, type: "search", autocomplete: "off", spellcheck: "false", placeholder: "part of a name",
+    on: {
+      input: tell,
+      keydown: (event) => {
+        if (event.key !== "Escape") return;
+        input.value = "";
+        tell();
+      },
+    },
+  });
+  return el("span", {class: "chooser"}, el("label", {for: id}, text), input);
 }

@@ -62,3 +62,7 @@ function words(name) {
 function plural(count, one, many = `${one}s`) {
   return `${countText(count)} ${count === 1 ? one : many}`;
 }
+
+function capital(text) {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}

@@ -55,7 +55,8 @@ function parentsOf(layers) {
 }
 
 function layerLabel(layer, parents) {
-  return el("span", {class: parents.has(layer.name) ? "layer parent" : "layer"}, layerName(layer));
+  return el("span", {class: parents.has(layer.name) ? "layer parent" : "layer"},
+    breakable(layerName(layer)));
 }
 
 const BAR_LEGENDS = {

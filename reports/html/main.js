@@ -24,7 +24,12 @@ function title(inputs) {
   const models = [...new Set(inputs.map(({report}) => modelName(report)).filter(Boolean))];
   const model = models.length === 1 ? models[0] : models.join(", ");
   if (inputs.length === 1) {
-    const strategy = strategyName(inputs[0].report);
+    const {report} = inputs[0];
+    if (report.kind === "sweep") {
+      const axes = usedAxes(report).filter(({values}) => values.length > 1).map(({short}) => short);
+      return `${[model, "sweep"].filter(Boolean).join(": ")} of ${axes.join(", ") || "one point"}`;
+    }
+    const strategy = strategyName(report);
     return [model, strategy].filter(Boolean).join(", ") || inputs[0].label;
   }
   const kinds = new Set(inputs.map(({report}) => report.kind));
@@ -55,7 +60,8 @@ function summarySection(inputs) {
     if (group.length > 1) return comparisonTable(group);
     return el("dl", {class: "tiles"}, headlines(kind).map((one) => tile(one, group[0].report)));
   });
-  return section("summary", "Summary", warningsBox(inputs), parts);
+  const content = [warningsBox(inputs), ...parts].filter(Boolean);
+  return content.length > 0 && section("summary", "Summary", content);
 }
 
 function memorySections(inputs) {
@@ -92,10 +98,13 @@ function withLabels(inputs) {
 }
 
 function buildPage() {
-  const inputs = withLabels(readData().inputs);
+  const data = readData();
+  const inputs = withLabels(data.inputs);
   pageHead(inputs);
-  const sections = [summarySection(inputs), ...memorySections(inputs), detailsSection(inputs)]
-    .flat().filter(Boolean);
+  const sections = [summarySection(inputs), trainingSection(inputs), ...fidelitySections(inputs),
+                    ...sweepSections(inputs, data.quantiles ?? []),
+                    ...memorySections(inputs), detailsSection(inputs)].flat()
+    .filter(Boolean);
   document.getElementById("main").replaceChildren(...sections);
   document.getElementById("contents").replaceChildren(contents(sections));
   document.body.append(hatchPattern());

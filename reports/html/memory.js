@@ -63,7 +63,7 @@ function timelineChart(input, most, alone) {
   const place = ({time_ns: time}) => time / 1e9;
   const points = memory.timeline.map((point) => ({
     x: place(point), y: point.live_bytes,
-    lines: [phaseWords(point.phase), `${bytesText(point.live_bytes)}, ` +
+    lines: () => [phaseWords(point.phase), `${bytesText(point.live_bytes)}, ` +
       `${countText(point.live_bytes)} bytes`, `${secondsText(place(point))} after the trace began`],
   }));
   const peak = {x: memory.peak_time_ns / 1e9, y: memory.peak_bytes,

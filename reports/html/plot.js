@@ -2,7 +2,7 @@
 // pointer or arrow keys. What is drawn comes from the figure: draw(width) -> {drawing, items}.
 //
 // An item is one value to read: its place {x, y} or {x, y, width, height}, where the arrows find
-// it (`row`, `step`), and its `lines`, the first of which names it.
+// it (`row`, `step`), and `lines()`, what it says.
 
 const plots = [];
 const PRINT_WIDTH = 680;
@@ -96,7 +96,7 @@ class Plot {
       this.said.textContent = "";
     } else if (CURSOR_KEYS.has(event.key) && !event.ctrlKey && !event.altKey && !event.metaKey) {
       if (this.items.length > 0) this.show(neighbour(this.items, this.current, event.key));
-      this.said.textContent = this.current ? this.current.lines.join(", ") : "";
+      this.said.textContent = this.current ? this.current.lines().join(", ") : "";
     } else {
       return;
     }
@@ -112,7 +112,7 @@ class Plot {
     this.mark.append(wide
       ? svg("rect", {x: item.x - 1, y: item.y - 1, width: item.width + 2, height: item.height + 2})
       : svg("circle", {cx: item.x, cy: item.y, r: 6}));
-    const [first, ...rest] = item.lines;
+    const [first, ...rest] = item.lines();
     this.tip.replaceChildren(el("strong", null, first), ...rest.map((line) => el("div", null, line)));
     this.place(item, wide);
   }
@@ -147,16 +147,17 @@ function redrawAll(width) {
 
 // ---- what looks the same in every drawing
 
+// Around (0, 0), in relative steps, so that many stand in one path.
 const MARKERS = [
-  (r) => `M${r},0A${r},${r} 0 1 1 ${-r},0A${r},${r} 0 1 1 ${r},0Z`,
-  (r) => `M${-r},${-r}H${r}V${r}H${-r}Z`,
-  (r) => `M0,${-1.3 * r}L${1.2 * r},${0.9 * r}H${-1.2 * r}Z`,
-  (r) => `M0,${-1.4 * r}L${1.4 * r},0L0,${1.4 * r}L${-1.4 * r},0Z`,
-  (r) => `M0,${1.3 * r}L${1.2 * r},${-0.9 * r}H${-1.2 * r}Z`,
-  (r) => `M${-r},${-r / 2.5}H${-r / 2.5}V${-r}H${r / 2.5}V${-r / 2.5}H${r}V${r / 2.5}H${r / 2.5}` +
-         `V${r}H${-r / 2.5}V${r / 2.5}H${-r}Z`,
-  (r) => `M0,${-1.3 * r}L${1.25 * r},${-0.4 * r}L${0.8 * r},${1.1 * r}H${-0.8 * r}` +
-         `L${-1.25 * r},${-0.4 * r}Z`,
+  (r) => `m${r},0a${r},${r} 0 1 1 ${-2 * r},0a${r},${r} 0 1 1 ${2 * r},0z`,
+  (r) => `m${-r},${-r}h${2 * r}v${2 * r}h${-2 * r}z`,
+  (r) => `m0,${-1.3 * r}l${1.2 * r},${2.2 * r}h${-2.4 * r}z`,
+  (r) => `m0,${-1.4 * r}l${1.4 * r},${1.4 * r}l${-1.4 * r},${1.4 * r}l${-1.4 * r},${-1.4 * r}z`,
+  (r) => `m0,${1.3 * r}l${1.2 * r},${-2.2 * r}h${-2.4 * r}z`,
+  (r) => `m${-0.4 * r},${-r}h${0.8 * r}v${0.6 * r}h${0.6 * r}v${0.8 * r}h${-0.6 * r}v${0.6 * r}` +
+         `h${-0.8 * r}v${-0.6 * r}h${-0.6 * r}v${-0.8 * r}h${0.6 * r}z`,
+  (r) => `m0,${-1.3 * r}l${1.25 * r},${0.9 * r}l${-0.45 * r},${1.5 * r}h${-1.6 * r}` +
+         `l${-0.45 * r},${-1.5 * r}z`,
 ];
 const DASHES = [null, "7 4", "2 3", "9 3 2 3", "12 5"];
 const COLOURS = 8;
@@ -179,27 +180,39 @@ function label(x, y, text, attributes) {
   return svg("text", {x, y, ...attributes}, text);
 }
 
+const LETTER = 7;
+
 // How wide a text of the figures' size is, near enough to lay it out before it is drawn.
 function textWidth(text) {
-  return 6.7 * text.length;
+  return LETTER * text.length;
 }
 
 // `text` cut so that it fits `width`; empty where nothing readable would be left.
 function fitted(text, width) {
   if (textWidth(text) <= width) return text;
-  const letters = Math.floor(width / 6.7) - 1;
+  const letters = Math.floor(width / LETTER) - 1;
   return letters >= 3 ? `${text.slice(0, letters)}…` : "";
 }
 
-function swatch(index, {line = true} = {}) {
+// The same with its end kept: names that begin alike differ there.
+function fittedEnd(text, width) {
+  if (textWidth(text) <= width) return text;
+  const letters = Math.floor(width / LETTER) - 1;
+  return letters >= 3 ? `…${text.slice(-letters)}` : "";
+}
+
+function swatch(index, {line = true, marker = true, solid = false} = {}) {
   const style = styleOf(index);
   return svg("svg", {class: `swatch ${style.colour}`, width: 26, height: 12, viewBox: "0 0 26 12",
                      "aria-hidden": "true"},
-    line && svg("path", {class: "line", d: "M1,6H25", "stroke-dasharray": style.dash}),
-    svg("path", {class: "marker", d: style.marker(4), transform: "translate(13 6)"}));
+    line && svg("path", {class: "line", d: "M1,6H25",
+                         "stroke-dasharray": solid ? null : style.dash}),
+    marker && svg("path", {class: "marker", d: `M13,6${style.marker(4)}`}));
 }
 
 function seriesLegend(series) {
-  return el("ul", {class: "legend"}, series.map(({name, title, style, line}) =>
-    el("li", {title}, swatch(style, {line}), el("span", null, name))));
+  return el("ul", {class: "legend"}, series.map(
+    ({name, title: spec, style, line = false, marker, solid, faint}) => el("li",
+      {title: spec, class: faint ? "faint" : null}, swatch(style, {line, marker, solid}),
+      el("span", null, name))));
 }

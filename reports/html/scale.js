@@ -7,12 +7,12 @@ function linearScale([low, high], [from, to]) {
   return scale;
 }
 
-// A step of 1, 2 or 5 times a power of ten.
+// A step of 1, 2 or 5 times a power of ten, so that about `count` fit.
 function niceStep(span, count) {
   const raw = span / Math.max(1, count);
   const power = 10 ** Math.floor(Math.log10(raw));
   const rest = raw / power;
-  return power * (rest <= 1 ? 1 : rest <= 2 ? 2 : rest <= 5 ? 5 : 10);
+  return power * (rest < 1.5 ? 1 : rest < 3 ? 2 : rest < 7 ? 5 : 10);
 }
 
 function ticksBetween(low, high, step) {

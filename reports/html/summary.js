@@ -32,6 +32,20 @@ const FIGURES = {
     {name: "Duration", kind: "seconds", of: (report) => report.seconds,
      reason: (report) => report.seconds_reason},
   ],
+  correlate: [
+    {name: "Strategies", kind: "count", of: ({fidelity}) => fidelity.strategies.length,
+     note: ({fidelity}) => plural(fidelity.baselines.length, "baseline")},
+    {name: "Training steps before", kind: "count", of: ({state}) => state?.steps,
+     note: ({state}) => state.source},
+    {name: "Exact loss", kind: "number", of: ({state}) => state?.loss,
+     reason: ({state}) => state?.loss_reason},
+    {name: "Exact gradient's norm", kind: "number", of: ({state}) => state?.gradient_norm,
+     reason: ({state}) => state?.gradient_norm_reason},
+    {name: "Batches", kind: "count", of: ({fidelity}) => fidelity.batches,
+     note: () => "that figures are means over"},
+    {name: "Duration", kind: "seconds", of: (report) => report.seconds,
+     reason: (report) => report.seconds_reason},
+  ],
 };
 
 const KEEP_FIGURE = {name: "Effective keep ratio", kind: "ratio",
@@ -73,12 +87,12 @@ function comparisonTable(inputs) {
         figure_.kind === "bytes" && el("span", {class: "exact"}, countText(value)),
         i > 0 && el("span", {class: "exact"}, ratioText(value, first)));
     })));
-  return el("div", {class: "scroller", role: "region", tabindex: "0", "aria-label": "Headline figures"},
-    el("table", {class: "comparison"}, el("caption", {class: "visually-hidden"}, "Headline figures; " +
+  return el("div", {class: "card"}, el("div", {class: "scroller", role: "region", tabindex: "0",
+    "aria-label": "Headline figures"}, el("table", {class: "comparison"}, el("caption", {class: "visually-hidden"}, "Headline figures; " +
       "the last line of a cell is the ratio to the first report"),
     el("thead", null, el("tr", null, el("td"), inputs.map(({label: name}) =>
       el("th", {scope: "col", class: "number"}, name)))),
-    el("tbody", null, body)));
+    el("tbody", null, body))));
 }
 
 function warningsBox(inputs) {

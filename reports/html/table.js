@@ -31,7 +31,7 @@ function unknownCell(reason, notes) {
 
 // Bytes to the byte, everything else at a readable length with the exact value in `value`.
 function tableValue(kind, value) {
-  if (kind === "text") return value;
+  if (kind === "text") return breakable(value);
   const shown = kind === "bytes" ? countText(value) : KINDS[kind].shown(value);
   return el("data", {value, title: kind === "bytes" ? bytesText(value) : String(value)}, shown);
 }
@@ -78,26 +78,12 @@ class DataTable {
 
   tools() {
     if (!this.searched) return this.count;
-    const id = freshId("search");
-    this.field = el("input", {
-      id, type: "search", autocomplete: "off", spellcheck: "false",
-      placeholder: "part of a name",
-      on: {
-        input: () => this.search(this.field.value),
-        keydown: (event) => {
-          if (event.key === "Escape") {
-            this.field.value = "";
-            this.search("");
-          }
-        },
-      },
-    });
-    return el("div", {class: "tools"}, el("span", {class: "chooser"},
-      el("label", {for: id}, `Search ${this.what[1]}`), this.field), this.count);
+    return el("div", {class: "tools"},
+      searchField(`Search ${this.what[1]}`, (query) => this.search(query)), this.count);
   }
 
-  search(text) {
-    this.query = text.trim().toLowerCase();
+  search(query) {
+    this.query = query;
     this.page = 0;
     this.update();
   }
@@ -165,6 +151,7 @@ class DataTable {
     const [one, many] = this.what;
     const found = count === all ? plural(all, one, many)
       : `${countText(count)} of ${plural(all, one, many)}`;
+    this.count.hidden = !this.searched && pages === 1;
     this.count.textContent = pages > 1
       ? `${found}; shown: ${countText(from + 1)} to ${countText(from + shown)}` : found;
     this.pager.replaceChildren();
