@@ -36,11 +36,14 @@ struct TrainCommand {
 };
 
 struct ReportCommand {
-  std::vector<std::string> files;  // "-": standard input
+  std::vector<std::string> files;  // "-": standard input; a folder: of a sweep
   bool diff = false;
+  std::string format = "text";
+  std::string table;  // the only one to show; empty: all, or the main one
   std::int64_t top = 10;
-  std::string html;    // a file to write the page to; empty: none
-  bool force = false;  // the file may be replaced
+  std::string output;  // empty or "-": standard output
+  std::string html;    // a file for the page, instead of all other output; empty: none
+  bool force = false;  // files may be replaced
 };
 
 // --help and --version: a text to print instead of a command to run.

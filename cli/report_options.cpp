@@ -7,10 +7,12 @@ namespace sbp::cli {
 namespace {
 
 constexpr const char* kReportPurpose =
-    "Prints reports of sbp-train and sbp-profile as text, or the difference of two profiles.";
+    "Prints reports and sweeps as text, Markdown, CSV or JSON tables, and the difference of two.";
 constexpr const char* kReportExamples =
     "Examples:\n"
     "  sbp-report run.json\n"
+    "  sbp-report runs/*.json --format markdown -o runs.md\n"
+    "  sbp-report half.json --format csv --table layers\n"
     "  sbp-report --diff full.json half.json --top 10\n"
     "  sbp-report --html page.html full.json half.json\n"
     "  sbp-profile --json | sbp-report -";
@@ -22,11 +24,17 @@ std::variant<ReportCommand, Answer> parse_report_command(
   ReportCommand command;
   Parser parser("sbp-report", kReportPurpose, kReportExamples);
   parser.group("What to print");
-  parser.files({"FILE", "", "reports; - is standard input"}, command.files);
-  parser.flag({"--diff", "", "the difference of two profiles, by layer"}, command.diff);
+  parser.files({"FILE", "", "reports, or a sweep's folder; - is standard input"}, command.files);
+  parser.flag({"--diff", "", "the difference of two reports of one kind"}, command.diff);
+  parser.choice({"--format", "WORD", "text, markdown, csv (one table) or json"}, command.format,
+                {"text", "markdown", "csv", "json"});
+  parser.text({"--table", "NAME", "only this table; another name lists those there are"},
+              command.table);
   parser.integer({"--top", "N", "layers, largest first; 0: all"}, command.top, kCount);
-  parser.text({"--html", "FILE", "one page of figures, to open in a browser"}, command.html);
-  parser.flag({"--force", "", "replace FILE if it exists"}, command.force);
+  parser.group("Where the result goes");
+  parser.text({"-o,--output", "FILE", "instead of standard output"}, command.output);
+  parser.text({"--html", "FILE", "only write one page of figures, for a browser"}, command.html);
+  parser.flag({"--force", "", "replace files that exist"}, command.force);
   if (auto answer = parser.parse(arguments)) return Answer{*answer};
 
   if (command.files.empty()) throw UsageError("no FILE given; see --help");

@@ -1,47 +1,37 @@
 #include "cli/report_page.h"
 
 #include <filesystem>
+#include <utility>
 #include <vector>
 
 #include "cli/output.h"
+#include "cli/report_inputs.h"
 #include "reports/html.h"
-#include "reports/json.h"
-#include "sbp/base/error.h"
 
 namespace sbp::cli {
 namespace {
 
-reports::AnyReport read_report(const std::string& file) {
-  return reports::parse_report(read_file(file), file);
-}
-
-// DIR/sweep.json, and DIR/points/ID.json for those points that the page asks for.
-reports::PageInput read_sweep_folder(const std::string& folder) {
-  const std::filesystem::path path(folder);
-  const std::string file = (path / "sweep.json").string();
-  if (!std::filesystem::exists(file)) {
-    throw Error(concat("cannot read '", folder, "': a folder of sbp-sweep holds sweep.json"));
-  }
-  return {.name = folder, .report = read_report(file), .points = [path](const std::string& id) {
-            const std::string point = (path / "points" / (id + ".json")).string();
-            if (!std::filesystem::exists(point)) return std::optional<reports::AnyReport>();
-            return std::optional(read_report(point));
-          }};
-}
-
-reports::PageInput read_input(const std::string& name) {
-  if (name == "-") return {.name = "standard input", .report = read_report(name), .points = {}};
-  if (std::filesystem::is_directory(name)) return read_sweep_folder(name);
-  return {.name = name, .report = read_report(name), .points = {}};
+// A sweep.json alone, without the points beside it, is a page without their layers.
+reports::PointLoader points_of(const ReportInput& input) {
+  if (input.folder.empty()) return {};
+  return [&input](const reports::SweepPoint& point) -> std::optional<reports::AnyReport> {
+    if (!std::filesystem::exists(point_file(input, point))) return std::nullopt;
+    return read_point(input, point);
+  };
 }
 
 }  // namespace
 
 void write_page(const ReportCommand& command) {
   const OutputFile file(command.html, command.force);
-  std::vector<reports::PageInput> inputs;
-  for (const std::string& name : command.files) inputs.push_back(read_input(name));
-  file.write(reports::html_page(inputs));
+  const std::vector<ReportInput> inputs = read_report_inputs(command.files);
+  std::vector<reports::PageInput> shown;
+  for (const ReportInput& input : inputs) {
+    shown.push_back({.name = input.name == "-" ? "standard input" : input.name,
+                     .report = input.report,
+                     .points = points_of(input)});
+  }
+  file.write(reports::html_page(shown));
 }
 
 }  // namespace sbp::cli

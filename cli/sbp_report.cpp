@@ -1,43 +1,72 @@
-// sbp-report: reports as text, and the difference of two.
+// sbp-report: reports as text and tables, and the difference of two.
 #include <unistd.h>
 
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/report_inputs.h"
 #include "cli/report_page.h"
 #include "cli/terminal.h"
 #include "reports/diff.h"
-#include "reports/json.h"
+#include "reports/documents.h"
+#include "reports/render.h"
 #include "reports/text.h"
 
 namespace sbp::cli {
 namespace {
 
-const reports::ProfileReport& profile_of(const reports::AnyReport& report,
-                                         const std::string& file) {
-  const auto* profile = std::get_if<reports::ProfileReport>(&report);
+using Inputs = std::vector<ReportInput>;
+
+std::vector<reports::NamedReport> named(const Inputs& inputs) {
+  std::vector<reports::NamedReport> reports;
+  for (const ReportInput& input : inputs) reports.push_back({input.name, input.report});
+  return reports;
+}
+
+const reports::ProfileReport& profile_of(const ReportInput& input) {
+  const auto* profile = std::get_if<reports::ProfileReport>(&input.report);
   if (profile == nullptr) {
-    throw Error(concat("cannot compare '", file, "': --diff compares reports of sbp-profile"));
+    throw Error(
+        concat("cannot compare '", input.name, "': --diff compares reports of sbp-profile"));
   }
   return *profile;
 }
 
-std::string text_of(const ReportCommand& command, const reports::TextOptions& options) {
-  // All are read before any is printed: one bad file, and nothing half-printed.
-  std::vector<reports::AnyReport> reports;
-  for (const std::string& file : command.files) {
-    reports.push_back(reports::parse_report(read_file(file), file));
-  }
-  if (command.diff) {
-    return diff_text(profile_of(reports[0], command.files[0]),
-                     profile_of(reports[1], command.files[1]), options);
-  }
+// Every report's text, and of several a comparison behind them.
+std::string texts_of(const Inputs& inputs, const reports::TextOptions& options) {
   std::string text;
-  for (const reports::AnyReport& report : reports) {
+  for (const ReportInput& input : inputs) {
     if (!text.empty()) text += "\n";
-    text += std::visit([&](const auto& any) { return reports::to_text(any, options); }, report);
+    text += std::visit([&](const auto& any) { return to_text(any, options); }, input.report);
   }
-  return text;
+  if (inputs.size() == 1) return text;
+  return text + "\n" + document_text(comparison_of(named(inputs)), options);
+}
+
+std::string rendered(const ReportCommand& command, const reports::Document& document,
+                     const std::string& subject, const reports::TextOptions& options) {
+  if (command.table.empty()) {
+    if (command.format == "text") return document_text(document, options);
+    if (command.format == "markdown") return document_markdown(document, options);
+    if (command.format == "json") return document_json(document);
+  }
+  const reports::DataTable& table =
+      table_named(document, command.table.empty() ? document.main_table : command.table, subject);
+  if (command.format == "markdown") return table_markdown(table, options);
+  if (command.format == "csv") return table_csv(table);
+  return command.format == "json" ? table_json(table) : table_text(table, options);
+}
+
+std::string result_of(const ReportCommand& command, const Inputs& inputs) {
+  const bool to_terminal = command.output.empty() && wants_color(STDOUT_FILENO);
+  const reports::TextOptions options{.top = command.top, .color = to_terminal};
+  if (command.diff) return diff_text(profile_of(inputs[0]), profile_of(inputs[1]), options);
+  if (command.format == "text" && command.table.empty()) return texts_of(inputs, options);
+  if (inputs.size() > 1) {
+    return rendered(command, comparison_of(named(inputs)), "a comparison", options);
+  }
+  return rendered(command, document_of(inputs[0].report), concat("'", inputs[0].name, "'"),
+                  options);
 }
 
 ExitCode report(const std::vector<std::string>& arguments) {
@@ -51,7 +80,14 @@ ExitCode report(const std::vector<std::string>& arguments) {
     write_page(command);
     return ExitCode::ok;
   }
-  write_stdout(text_of(command, {.top = command.top, .color = wants_color(STDOUT_FILENO)}));
+  std::optional<OutputFile> file;
+  if (!command.output.empty() && command.output != "-") file.emplace(command.output, command.force);
+  const std::string result = result_of(command, read_report_inputs(command.files));
+  if (file) {
+    file->write(result);
+  } else {
+    write_stdout(result);
+  }
   return ExitCode::ok;
 }
 

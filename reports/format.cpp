@@ -85,6 +85,10 @@ std::string seconds_text(double seconds) {
   return concat(whole / 3600, " h ", whole / 60 % 60, " min");
 }
 
+std::string percent_text(double ratio) {
+  return number_text(100.0 * ratio, 2) + " %";
+}
+
 std::string share_text(std::int64_t part, std::int64_t whole) {
   if (whole == 0) return "-";
   return number_text(100.0 * static_cast<double>(part) / static_cast<double>(whole), 1) + " %";

@@ -23,6 +23,8 @@ std::string number_text(double value, int decimals);
 std::string short_number_text(double value);
 // "12.3 ms", "4.56 s", "3 min 20 s".
 std::string seconds_text(double seconds);
+// A ratio as "12.50 %".
+std::string percent_text(double ratio);
 // part / whole as "12.5 %"; "-" when there is no whole.
 std::string share_text(std::int64_t part, std::int64_t whole);
 

@@ -10,8 +10,8 @@
 
 namespace sbp::reports {
 
-// The report of a sweep's point by its id; nothing where there is none.
-using PointLoader = std::function<std::optional<AnyReport>(const std::string& id)>;
+// The report of a sweep's point; nothing where there is none.
+using PointLoader = std::function<std::optional<AnyReport>(const SweepPoint& point)>;
 
 struct PageInput {
   std::string name;  // the file or folder it was read from

@@ -116,8 +116,7 @@ void add_point_details(Json& page, const SweepReport& sweep, const PointLoader& 
   std::size_t numbers = 0;
   std::int64_t left_out = 0;
   for (const std::size_t i : order) {
-    const std::string& id = sweep.points[i].id;
-    const std::optional<AnyReport> report = load(id);
+    const std::optional<AnyReport> report = load(sweep.points[i]);
     if (!report) continue;
     Json found = detail(*report);
     if (found.is_null()) continue;
@@ -127,12 +126,11 @@ void add_point_details(Json& page, const SweepReport& sweep, const PointLoader& 
       continue;
     }
     Json entry = Json::object();
-    entry["id"] = id;
+    entry["id"] = sweep.points[i].id;
     entry["front"] = fronts.contains(i);
     entry.update(compacted(found));
     details.push_back(std::move(entry));
   }
-  // Each holds tables of its own; as columns they would be lists of lists.
   page["details"] = std::move(details);
   page["details_left_out"] = left_out;
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "reports/format.h"
+#include "reports/sections.h"
 #include "reports/table.h"
 #include "reports/text.h"
 #include "sbp/base/error.h"
@@ -36,7 +37,7 @@ bool is_below(const std::string& name, const std::string& parent) {
 
 }  // namespace
 
-std::string blocks_text(const profiler::MemoryProfile& memory) {
+std::vector<LayerMemory> block_units(const profiler::MemoryProfile& memory) {
   std::vector<LayerMemory> units;
   for (const LayerMemory& layer : memory.layers) {
     if (!units.empty() && units.back().kind == "block" && is_below(layer.name, units.back().name)) {
@@ -45,11 +46,14 @@ std::string blocks_text(const profiler::MemoryProfile& memory) {
       units.push_back(layer);
     }
   }
+  return units;
+}
+
+std::string blocks_text(const profiler::MemoryProfile& memory) {
   Table table = table_of_layers("block or layer", "at the peak");
   std::int64_t peak_bytes = 0;
-  for (const LayerMemory& unit : units) {
-    add(table, unit.name.empty() ? "outside every layer" : unit.name, unit.kind, unit.saved,
-        unit.own_peak_bytes);
+  for (const LayerMemory& unit : block_units(memory)) {
+    add(table, layer_text(unit.name), unit.kind, unit.saved, unit.own_peak_bytes);
     peak_bytes += unit.own_peak_bytes;
   }
   add(table, "total", "", memory.saved, peak_bytes);

@@ -1,16 +1,19 @@
-// The layers of a profile as tables.
+// The layers of a profile as tables of text.
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "profiler/memory_profile.h"
 
 namespace sbp::reports {
 
-// One row a block and a layer outside every block, in forward order, and their sum. Bytes at the
-// peak include what lies below a block, so this column sums to the peak; distinct bytes may sum
-// to more than the total, which counts a storage that two blocks save once.
+// One a block and a layer outside every block, in forward order. Bytes at the peak include what
+// lies below a block, so they sum to the peak; distinct bytes may sum to more than the total, which
+// counts a storage that two blocks save once.
+std::vector<profiler::LayerMemory> block_units(const profiler::MemoryProfile& memory);
+// One row each, and their sum.
 std::string blocks_text(const profiler::MemoryProfile& memory);
 
 // The `top` layers that own most at the peak themselves (children apart), or all in forward order

@@ -75,25 +75,46 @@ std::string outcome_text(const StrategyOutcome& strategy) {
                 strategy.forward_exact ? ", forward exact" : ", forward changed");
 }
 
-std::string header_text(std::string_view title, const Header& header, const ModelFacts& model,
-                        const StrategyOutcome& strategy, bool color) {
+std::string facts_text(const Facts& facts) {
   Table table({{""}, {""}});
-  table.add({"model", model.spec});
+  for (const auto& [label, fact] : facts) table.add({label, fact});
+  return table.text();
+}
+
+Facts header_facts(const Header& header, const ModelFacts& model, const StrategyOutcome& strategy) {
+  Facts facts = {{"model", model.spec}};
   std::string size =
       concat(count_text(model.parameter_count), " parameters, ", bytes_text(model.parameter_bytes));
   if (model.buffer_bytes > 0) size += concat(", buffers ", bytes_text(model.buffer_bytes));
-  table.add({"", size});
-  table.add({"data", joined_facts({configured(header, "data"),
-                                   with_word(configured(header, "batch"), "batch")})});
-  table.add({"strategy", strategy.spec});
-  table.add({"", outcome_text(strategy)});
-  table.add({"optimizer", configured(header, "optimizer")});
-  if (const std::string step = unusual_facts(header); !step.empty()) table.add({"step", step});
-  table.add(
-      {"device", joined_facts({configured(header, "device"), configured(header, "precision"),
-                               with_word(std::to_string(header.environment.threads), "threads"),
-                               with_word(configured(header, "seed"), "seed")})});
-  return heading(title, color) + table.text();
+  facts.emplace_back("", size);
+  facts.emplace_back("data", joined_facts({configured(header, "data"),
+                                           with_word(configured(header, "batch"), "batch")}));
+  facts.emplace_back("strategy", strategy.spec);
+  facts.emplace_back("", outcome_text(strategy));
+  facts.emplace_back("optimizer", configured(header, "optimizer"));
+  if (const std::string step = unusual_facts(header); !step.empty()) {
+    facts.emplace_back("step", step);
+  }
+  facts.emplace_back("device",
+                     joined_facts({configured(header, "device"), configured(header, "precision"),
+                                   with_word(std::to_string(header.environment.threads), "threads"),
+                                   with_word(configured(header, "seed"), "seed")}));
+  return facts;
+}
+
+std::string header_text(std::string_view title, const Header& header, const ModelFacts& model,
+                        const StrategyOutcome& strategy, bool color) {
+  return heading(title, color) + facts_text(header_facts(header, model, strategy));
+}
+
+std::string layer_text(const std::string& name) {
+  return name.empty() ? "outside every layer" : name;
+}
+
+std::string spaced(std::string_view word) {
+  std::string text(word);
+  std::replace(text.begin(), text.end(), '_', ' ');
+  return text;
 }
 
 std::string saved_text(const profiler::SavedBytes& saved) {
@@ -123,8 +144,7 @@ std::string categories_text(const profiler::CategoryBytes& bytes, std::int64_t p
   Table table({{"category"}, {"bytes", Align::right}, {"share", Align::right}});
   for (const std::size_t index : order) {
     if (bytes[index] == 0) continue;
-    std::string name(to_string(static_cast<profiler::Category>(index)));
-    std::replace(name.begin(), name.end(), '_', ' ');
+    const std::string name = spaced(to_string(static_cast<profiler::Category>(index)));
     table.add({name, bytes_text(bytes[index]), share_text(bytes[index], peak_bytes)});
   }
   table.add({"total", bytes_text(peak_bytes), share_text(peak_bytes, peak_bytes)});

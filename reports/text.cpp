@@ -10,10 +10,6 @@ namespace {
 
 using Align = Table::Align;
 
-std::string percent_text(double ratio) {
-  return number_text(100.0 * ratio, 2) + " %";
-}
-
 std::string evaluation_text(const Evaluation& evaluation) {
   return concat("top-1 ", percent_text(evaluation.top1), ", top-5 ", percent_text(evaluation.top5),
                 ", loss ", number_text(evaluation.loss, 4), " on ", count_text(evaluation.samples),
@@ -43,38 +39,40 @@ std::string epochs_text(const std::vector<EpochResult>& epochs) {
 }
 
 std::string summary_text(const MemorySummary& memory, bool color) {
-  Table table({{""}, {""}});
-  table.add({"peak", bytes_text(memory.peak_bytes) +
-                         (memory.peak_phase.empty() ? "" : ", in " + memory.peak_phase)});
-  table.add({"transient", bytes_text(memory.transient_peak_bytes) + " of the peak"});
-  table.add({"saved", saved_text(memory.saved)});
-  table.add({"ledger", ledger_text(memory.ledger)});
-  return "\n" + heading("memory of one training step", color) + table.text() + "\n" +
-         heading("alive at the peak", color) +
+  return "\n" + heading("memory of one training step", color) + facts_text(memory_facts(memory)) +
+         "\n" + heading("alive at the peak", color) +
          categories_text(memory.categories_at_peak, memory.peak_bytes);
 }
 
-std::string result_text(const TrainReport& report, bool color) {
-  Table table({{""}, {""}});
-  table.add({"steps", concat(count_text(report.steps), " in ", seconds_text(report.seconds))});
-  if (!report.step_losses.empty()) {
-    table.add(
-        {"training loss", concat(number_text(report.step_losses.front(), 4), " at the first step, ",
-                                 number_text(report.step_losses.back(), 4), " at the last")});
-  }
-  if (report.resumed_from) {
-    table.add({"resumed", "from the checkpoint of step " + count_text(*report.resumed_from)});
-  }
-  table.add({"test", report.final_evaluation ? evaluation_text(*report.final_evaluation)
-                                             : std::string("not evaluated")});
-  if (report.final_averaged_evaluation) {
-    table.add({"averaged weights", evaluation_text(*report.final_averaged_evaluation)});
-  }
-  if (!report.weights_checksum.empty()) table.add({"weights", report.weights_checksum});
-  return "\n" + heading("result", color) + table.text();
+}  // namespace
+
+Facts memory_facts(const MemorySummary& memory) {
+  return {{"peak", bytes_text(memory.peak_bytes) +
+                       (memory.peak_phase.empty() ? "" : ", in " + memory.peak_phase)},
+          {"transient", bytes_text(memory.transient_peak_bytes) + " of the peak"},
+          {"saved", saved_text(memory.saved)},
+          {"ledger", ledger_text(memory.ledger)}};
 }
 
-}  // namespace
+Facts result_facts(const TrainReport& report) {
+  Facts facts = {{"steps", concat(count_text(report.steps), " in ", seconds_text(report.seconds))}};
+  if (!report.step_losses.empty()) {
+    facts.emplace_back("training loss",
+                       concat(number_text(report.step_losses.front(), 4), " at the first step, ",
+                              number_text(report.step_losses.back(), 4), " at the last"));
+  }
+  if (report.resumed_from) {
+    facts.emplace_back("resumed",
+                       "from the checkpoint of step " + count_text(*report.resumed_from));
+  }
+  facts.emplace_back("test", report.final_evaluation ? evaluation_text(*report.final_evaluation)
+                                                     : std::string("not evaluated"));
+  if (report.final_averaged_evaluation) {
+    facts.emplace_back("averaged weights", evaluation_text(*report.final_averaged_evaluation));
+  }
+  if (!report.weights_checksum.empty()) facts.emplace_back("weights", report.weights_checksum);
+  return facts;
+}
 
 std::string to_text(const TrainReport& report, const TextOptions& options) {
   const bool color = options.color;
@@ -87,7 +85,7 @@ std::string to_text(const TrainReport& report, const TextOptions& options) {
   if (!report.epochs.empty()) {
     text += "\n" + heading("epochs", color) + epochs_text(report.epochs);
   }
-  text += result_text(report, color);
+  text += "\n" + heading("result", color) + facts_text(result_facts(report));
   if (report.memory) text += summary_text(*report.memory, color);
   return text + warnings_text(report.header, color);
 }

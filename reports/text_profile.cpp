@@ -16,24 +16,7 @@ std::string moment_text(const profiler::PeakMoment& moment) {
 }
 
 std::string totals_text(const ProfileReport& report, bool color) {
-  const profiler::MemoryProfile& memory = report.memory;
-  Table table({{""}, {""}});
-  table.add({"peak", moment_text(memory.peak)});
-  table.add({"transient", concat(bytes_text(memory.transient_peak_bytes), " of the peak (",
-                                 share_text(memory.transient_peak_bytes, memory.peak.bytes),
-                                 "): workspace, autograd detail, temporary")});
-  const bool other = memory.runner_up != profiler::PeakMoment{};
-  table.add({"runner-up", other ? moment_text(memory.runner_up) : std::string("none")});
-  table.add({"saved", saved_text(memory.saved)});
-  if (report.resident_set) {
-    const ResidentSet& set = *report.resident_set;
-    table.add({"resident set", concat(bytes_text(set.peak_bytes), " at most, ",
-                                      change_text(set.peak_bytes - set.before_bytes),
-                                      " since before the model was built")});
-  }
-  if (report.loss) table.add({"loss", number_text(*report.loss, 6)});
-  table.add({"ledger", ledger_text(memory.ledger)});
-  return "\n" + heading("memory of one training step", color) + table.text();
+  return "\n" + heading("memory of one training step", color) + facts_text(memory_facts(report));
 }
 
 std::string phases_text(const std::vector<profiler::PhaseMemory>& phases) {
@@ -88,6 +71,26 @@ std::string parts_text(const profiler::MemoryProfile& memory, const TextOptions&
 }
 
 }  // namespace
+
+Facts memory_facts(const ProfileReport& report) {
+  const profiler::MemoryProfile& memory = report.memory;
+  Facts facts = {{"peak", moment_text(memory.peak)}};
+  facts.emplace_back("transient", concat(bytes_text(memory.transient_peak_bytes), " of the peak (",
+                                         share_text(memory.transient_peak_bytes, memory.peak.bytes),
+                                         "): workspace, autograd detail, temporary"));
+  const bool other = memory.runner_up != profiler::PeakMoment{};
+  facts.emplace_back("runner-up", other ? moment_text(memory.runner_up) : std::string("none"));
+  facts.emplace_back("saved", saved_text(memory.saved));
+  if (report.resident_set) {
+    const ResidentSet& set = *report.resident_set;
+    facts.emplace_back("resident set", concat(bytes_text(set.peak_bytes), " at most, ",
+                                              change_text(set.peak_bytes - set.before_bytes),
+                                              " since before the model was built"));
+  }
+  if (report.loss) facts.emplace_back("loss", number_text(*report.loss, 6));
+  facts.emplace_back("ledger", ledger_text(memory.ledger));
+  return facts;
+}
 
 std::string to_text(const profiler::MemoryProfile& memory, const TextOptions& options) {
   ProfileReport report;

@@ -19,12 +19,6 @@ std::string axes_text(const std::vector<SweepAxis>& axes) {
   return parts.empty() ? "none" : join(parts);
 }
 
-std::string spaced(std::string_view word) {
-  std::string text(word);
-  for (char& letter : text) letter = letter == '_' ? ' ' : letter;
-  return text;
-}
-
 std::string unfinished_text(const SweepReport& report, bool color) {
   std::vector<Table::Column> columns = {{"point"}};
   for (const SweepAxis& axis : report.axes) columns.push_back({axis.name});
@@ -54,15 +48,18 @@ std::string point_counts_text(const SweepReport& report) {
   return join(parts);
 }
 
+Facts sweep_facts(const SweepReport& report) {
+  Facts facts = {{"command", "sbp-" + report.command}};
+  if (!report.about.empty()) facts.emplace_back("about", report.about);
+  facts.emplace_back("axes", axes_text(report.axes));
+  facts.emplace_back(
+      "points", concat(count_text(std::ssize(report.points)), ": ", point_counts_text(report)));
+  return facts;
+}
+
 std::string to_text(const SweepReport& report, const TextOptions& options) {
-  Table table({{""}, {""}});
-  table.add({"command", "sbp-" + report.command});
-  if (!report.about.empty()) table.add({"about", report.about});
-  table.add({"axes", axes_text(report.axes)});
-  table.add(
-      {"points", concat(count_text(std::ssize(report.points)), ": ", point_counts_text(report))});
-  return heading("sweep", options.color) + table.text() + unfinished_text(report, options.color) +
-         warnings_text(report.header, options.color);
+  return heading("sweep", options.color) + facts_text(sweep_facts(report)) +
+         unfinished_text(report, options.color) + warnings_text(report.header, options.color);
 }
 
 }  // namespace sbp::reports

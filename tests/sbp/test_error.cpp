@@ -19,6 +19,7 @@ TEST_CASE("error: exit codes") {
 }
 
 TEST_CASE("error: join and concat") {
+  CHECK(sbp::join(std::vector<std::string>{"", "a", ""}) == ", a, ");
   CHECK(sbp::join({}) == "");
   CHECK(sbp::join(kNames) == "full, sbp, quant");
   CHECK(sbp::join(kNames, "|") == "full|sbp|quant");

@@ -1,0 +1,114 @@
+#include "reports/figures.h"
+
+#include "reports/sections.h"
+#include "sbp/base/number.h"
+
+namespace sbp::reports {
+namespace {
+
+std::optional<std::int64_t> batch_of(const Header& header) {
+  for (const auto& [key, value] : header.configuration) {
+    const auto* batch = std::get_if<std::int64_t>(&value);
+    if (key == "batch" && batch != nullptr) return *batch;
+  }
+  return std::nullopt;
+}
+
+std::optional<double> mean_local_cosine(const std::vector<LayerFidelity>& layers) {
+  double sum = 0.0;
+  std::int64_t count = 0;
+  for (const LayerFidelity& layer : layers) {
+    if (!layer.local_cosine) continue;
+    sum += *layer.local_cosine;
+    ++count;
+  }
+  if (count == 0) return std::nullopt;
+  return sum / static_cast<double>(count);
+}
+
+}  // namespace
+
+PointFigures figures_of(const ProfileReport& report) {
+  PointFigures figures;
+  figures.batch = batch_of(report.header);
+  figures.effective_keep_ratio = report.strategy.effective_keep_ratio;
+  figures.peak_bytes = report.memory.peak.bytes;
+  figures.transient_peak_bytes = report.memory.transient_peak_bytes;
+  figures.saved_distinct_bytes = report.memory.saved.distinct_bytes;
+  figures.saved_index_bytes = report.memory.saved.index_bytes;
+  figures.train_loss = report.loss;
+  if (report.time) {
+    figures.step_seconds = report.time->step.median;
+    figures.samples_per_second = report.time->samples_per_second;
+  }
+  return figures;
+}
+
+PointFigures figures_of(const TrainReport& report) {
+  PointFigures figures;
+  figures.batch = batch_of(report.header);
+  figures.effective_keep_ratio = report.strategy.effective_keep_ratio;
+  if (report.memory) {
+    figures.peak_bytes = report.memory->peak_bytes;
+    figures.transient_peak_bytes = report.memory->transient_peak_bytes;
+    figures.saved_distinct_bytes = report.memory->saved.distinct_bytes;
+    figures.saved_index_bytes = report.memory->saved.index_bytes;
+  }
+  if (!report.epochs.empty()) {
+    figures.train_loss = report.epochs.back().train_loss;
+    figures.samples_per_second = report.epochs.back().samples_per_second;
+  }
+  if (report.final_evaluation) {
+    figures.test_loss = report.final_evaluation->loss;
+    figures.top1 = report.final_evaluation->top1;
+    figures.top5 = report.final_evaluation->top5;
+  }
+  return figures;
+}
+
+PointFigures figures_of(const CorrelateReport& report, const StrategyFidelity& strategy) {
+  PointFigures figures;
+  figures.batch = batch_of(report.header);
+  figures.effective_keep_ratio = strategy.strategy.effective_keep_ratio;
+  figures.peak_bytes = strategy.peak_bytes;
+  figures.saved_distinct_bytes = strategy.saved_distinct_bytes;
+  figures.saved_index_bytes = strategy.saved_index_bytes;
+  figures.cosine = strategy.agreement.cosine;
+  figures.mean_layer_cosine = strategy.over_layers.cosine.mean;
+  figures.minimum_layer_cosine = strategy.over_layers.cosine.minimum;
+  figures.local_cosine = mean_local_cosine(strategy.layers);
+  figures.update_cosine = strategy.update_cosine;
+  figures.relative_error = strategy.agreement.relative_error;
+  figures.norm_ratio = strategy.agreement.norm_ratio;
+  figures.sign_agreement = strategy.agreement.sign_agreement;
+  figures.noise_ratio = strategy.noise.noise_ratio;
+  return figures;
+}
+
+Cell figure_cell(std::string_view name, std::int64_t value) {
+  if (name.ends_with("_bytes")) return cell::Bytes{value};
+  return cell::Count{value};
+}
+
+Cell figure_cell(std::string_view name, double value) {
+  // Means of bytes over seeds.
+  if (name.ends_with("_bytes")) return cell::MeanBytes{value};
+  if (name.ends_with("_seconds")) return cell::Seconds{value};
+  if (name == "top1" || name == "top5") return cell::Percent{value};
+  return cell::Number{value, name == "samples_per_second" ? 1 : 4};
+}
+
+std::vector<DataTable::Column> figure_columns() {
+  std::vector<DataTable::Column> columns;
+  PointFigures figures;
+  each_figure(figures, [&](const char* name, const auto&) { columns.push_back({name}); });
+  return columns;
+}
+
+void add_figures(std::vector<Cell>& row, const PointFigures& figures) {
+  each_figure(figures, [&](const char* name, const auto& value) {
+    row.push_back(figure_cell(name, value));
+  });
+}
+
+}  // namespace sbp::reports
