@@ -1,7 +1,8 @@
 // A figure: its title, what is seen, the drawing, and its table one click away.
 
+// What can be opened and closed: {node, open(shown), isOpen()}.
+const foldable = [];
 const openedForPrint = [];
-const figures = [];
 
 // `table()`: makes the node of the table, on the first click. `controls`, `legend`: nodes.
 function figure({title, about, plot, legend, controls, table}) {
@@ -24,7 +25,7 @@ function figure({title, about, plot, legend, controls, table}) {
     el("figcaption", null, el("h3", null, title), about && el("p", {class: "about"}, about)),
     el("div", {class: "figure-tools"}, controls, button), legend, plot, holder);
   open(false);
-  figures.push({node, open, isOpen: () => !holder.hidden});
+  foldable.push({node, open, isOpen: () => !holder.hidden});
   return {
     node,
     // The values have changed: an open table is made anew.
@@ -35,15 +36,28 @@ function figure({title, about, plot, legend, controls, table}) {
   };
 }
 
-function openTablesForPrint() {
-  for (const one of figures) {
+// A part that opens on a click; its content is made then.
+function folded(title, content) {
+  const details = el("details", null, el("summary", null, title));
+  const open = (shown) => {
+    if (shown && details.childElementCount === 1) details.append(content());
+    details.open = shown;
+  };
+  details.addEventListener("toggle", () => open(details.open));
+  foldable.push({node: details, open, isOpen: () => details.open});
+  return details;
+}
+
+// Paper cannot be clicked: all is open while it is printed.
+function openForPrint() {
+  for (const one of foldable) {
     if (!one.node.isConnected || one.isOpen()) continue;
     one.open(true);
     openedForPrint.push(one);
   }
 }
 
-function closeTablesAfterPrint() {
+function closeAfterPrint() {
   for (const one of openedForPrint.splice(0)) one.open(false);
 }
 

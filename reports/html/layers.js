@@ -28,14 +28,14 @@ function savedParts(layer) {
 
 const BAR_CHOICES = {
   saved: {
-    words: "saved for backward",
+    words: "Saved for backward",
     parts: savedParts,
     total: (layer) => layer.saved_distinct_bytes,
     lines: (layer) => [`${bytesText(layer.saved_distinct_bytes)} distinct`,
       `${bytesText(layer.saved_marginal_bytes)} of it saved by nothing else`],
   },
   peak: {
-    words: "owned at the peak, by category",
+    words: "Owned at the peak, by category",
     parts: (layer) => categoryParts(layer.own_categories_at_peak ?? {}),
     total: (layer) => layer.own_peak_bytes,
     lines: (layer) => categoryParts(layer.own_categories_at_peak ?? {}).map(({name, value}) =>

@@ -110,11 +110,11 @@ function buildPage() {
   document.body.append(hatchPattern());
   redrawAll();
   window.addEventListener("beforeprint", () => {
-    openTablesForPrint();
+    openForPrint();
     redrawAll(PRINT_WIDTH);
   });
   window.addEventListener("afterprint", () => {
-    closeTablesAfterPrint();
+    closeAfterPrint();
     redrawAll();
   });
   performance.mark("data-ready");

@@ -108,7 +108,7 @@ function timelineTable(inputs) {
     {label: "Phase", value: (row) => phaseWords(row.phase)},
   ]});
   return el("div", null, el("h4", null, "By phase"), phasesTable(inputs),
-    el("h4", null, "Points of the curve"), points);
+    el("div", {class: "screen-only"}, el("h4", null, "Points of the curve"), points));
 }
 
 function timelineFigure(inputs) {

@@ -149,14 +149,6 @@ function planTable(report) {
     ]}));
 }
 
-function folded(title, content) {
-  const details = el("details", null, el("summary", null, title));
-  details.addEventListener("toggle", () => {
-    if (details.open && details.childElementCount === 1) details.append(content());
-  });
-  return details;
-}
-
 function ledgerPairs(ledger) {
   return pairsOf({...ledger, first_problem: ledger.first_problem || "none"});
 }

@@ -92,7 +92,7 @@ function lossTable(inputs) {
      reason: () => "a loss was not finite"},
   ]});
   return el("div", null, el("h4", null, "By epoch"), epochsTable(inputs),
-    el("h4", null, "Points of the curve"), steps);
+    el("div", {class: "screen-only"}, el("h4", null, "Points of the curve"), steps));
 }
 
 function curveFigure({title: name, about, series, kind, yLabel, from, table}) {
