@@ -10,8 +10,8 @@ const BAND_HEIGHT = 20;
 function chartFrame({width, height, x, y, top = 10, right = 14}) {
   const left = 14 + 16 + Math.max(...y.ticks.map(({text}) => textWidth(text)));
   const inner = {left, right: width - right, top, bottom: height - AXIS_HEIGHT};
-  const X = linearScale(x.domain, [inner.left, inner.right]);
-  const Y = linearScale(y.domain, [inner.bottom, inner.top]);
+  const X = x.scale(x.domain, [inner.left, inner.right]);
+  const Y = y.scale(y.domain, [inner.bottom, inner.top]);
   const drawing = canvas(width, height);
   const grid = svg("g", {class: "grid"});
   const axis = svg("g", {class: "axis"});
@@ -181,7 +181,8 @@ function extent(series, rules = []) {
   return {low, high};
 }
 
-// `x`, `y`: {kind, label, from}: `from` is a value that the axis reaches down to at least.
+// `x`, `y`: {kind, label, from, log}: `from` is a value that the axis reaches down to at least; `log`
+// (of y): powers of ten, all values above 0.
 function lineChart({label: name, about, x, y, series, bands = [], rules = [], marks = [],
                     height = 300}) {
   const {low, high} = extent(series, rules);
@@ -189,8 +190,9 @@ function lineChart({label: name, about, x, y, series, bands = [], rules = [], ma
     const axes = {
       x: axisOf({kind: x.kind, label: x.label, low: Math.min(low.x, x.from ?? Infinity),
                  high: high.x, count: Math.max(2, Math.floor(width / 90)), round: x.round ?? true}),
-      y: axisOf({kind: y.kind, label: y.label, low: Math.min(low.y, y.from ?? Infinity),
-                 high: Math.max(high.y, y.to ?? -Infinity), count: Math.floor(height / 50)}),
+      y: (y.log ? logAxisOf : axisOf)({
+        kind: y.kind, label: y.label, low: Math.min(low.y, y.from ?? Infinity),
+        high: Math.max(high.y, y.to ?? -Infinity), count: Math.floor(height / 50)}),
     };
     const top = bands.length > 0 ? 4 + BAND_HEIGHT : 14;
     const frame = chartFrame({width, height, ...axes, top});

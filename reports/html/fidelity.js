@@ -51,46 +51,74 @@ function strategiesTable(input, names) {
     {label: "Noise ratio", ...noise("noise_ratio")},
     {label: "Effective batch", ...noise("effective_batch")},
     {label: "Scoring", value: only((row) => words(row.scoring ?? ""))},
+    {label: "Whole spec", value: only((row) => row.spec), narrow: "spec"},
   ]});
 }
 
 // ---- bytes against fidelity
 
+// What can be drawn against the bytes. Cosines near 1 are told apart by how far they are from it.
+const HEIGHTS = {
+  cosine: {words: "Cosine", of: (one) => one.cosine},
+  distance: {words: "1 − cosine", log: true,
+             of: (one) => (one.cosine === null || one.cosine >= 1 ? null : 1 - one.cosine)},
+  relative_error: {words: "Relative error", of: (one) => one.relative_error},
+  norm_ratio: {words: "Norm ratio", of: (one) => one.norm_ratio},
+  sign_agreement: {words: "Equal signs", of: (one) => one.sign_agreement},
+};
+
+function heightText({log}, value) {
+  return log ? numberText(value, 3) : KINDS.ratio.shown(value);
+}
+
+function tradeOffSeries(strategies, names, {x, height}) {
+  return strategies.map((one, i) => ({name: names[i], title: one.spec, style: i,
+    points: typeof height.of(one) === "number" && typeof one[x] === "number" ? [{
+      x: one[x], y: height.of(one), name: names[i],
+      lines: () => [names[i], `${height.words} ${heightText(height, height.of(one))}`,
+        `${BYTES_MEASURES[x]} ${bytesText(one[x])}, ${countText(one[x])} bytes`]}] : []}));
+}
+
+function tradeOffDrawing({strategies, baselines}, names, chosen) {
+  const {x, height} = chosen;
+  const series = tradeOffSeries(strategies, names, chosen);
+  const drawn = series.filter(({points}) => points.length > 0);
+  if (drawn.length === 0) return [el("p", {class: "about"}, "No strategy has both figures.")];
+  const rules = chosen.baselines ? baselines.filter((one) => typeof height.of(one) === "number")
+    .map((one) => ({y: height.of(one), name: baselineName(one)})) : [];
+  const missing = series.filter(({points}) => points.length === 0).map(({name}) => name);
+  return [seriesLegend(drawn), lineChart({
+    label: `${height.words} against bytes`, series: drawn, rules, height: 340,
+    about: drawn.map(({points}) => points[0].lines().join(", ")).join("; ") + ". " +
+      rules.map(({y, name}) => `Baseline ${name}: ${heightText(height, y)}`).join("; "),
+    x: {kind: "bytes", label: BYTES_MEASURES[x]},
+    y: {kind: "ratio", label: height.words, log: height.log},
+  }).node, missing.length > 0 && el("p", {class: "about"}, `Not drawn: ${missing.join(", ")}` +
+    (height.log ? ", whose cosine is 1 or unknown." : ", which lack one of the figures."))]
+    .filter(Boolean);
+}
+
 function tradeOff(input, names) {
-  const {strategies, baselines} = input.report.fidelity;
-  const chosen = {x: "saved_distinct_bytes", y: "cosine"};
+  const chosen = {x: "saved_distinct_bytes", height: HEIGHTS.cosine, baselines: true};
   const holder = el("div");
   const build = (change) => {
     Object.assign(chosen, change);
-    const series = strategies.map((one, i) => ({name: names[i], title: one.spec, style: i,
-      points: [one].filter((row) => row[chosen.x] !== null && row[chosen.y] !== null).map((row) => ({
-        x: row[chosen.x], y: row[chosen.y], name: names[i],
-        lines: () => [names[i], `${FIDELITY_MEASURES[chosen.y].words} ${KINDS.ratio.shown(row[chosen.y])}`,
-                `${BYTES_MEASURES[chosen.x]} ${bytesText(row[chosen.x])}, ` +
-                  `${countText(row[chosen.x])} bytes`]}))}));
-    const rules = baselines.filter((one) => typeof one[chosen.y] === "number")
-      .map((one) => ({y: one[chosen.y], name: baselineName(one)}));
-    const drawn = series.filter(({points}) => points.length > 0);
-    if (drawn.length === 0) {
-      holder.replaceChildren(el("p", {class: "about"}, "No strategy has both figures."));
-      return;
-    }
-    holder.replaceChildren(seriesLegend(series), lineChart({
-      label: `${FIDELITY_MEASURES[chosen.y].words} against bytes`, series: drawn, rules, height: 340,
-      about: drawn.map(({points}) => points[0].lines().join(", ")).join("; ") + ". " +
-        rules.map(({y, name}) => `Baseline ${name}: ${KINDS.ratio.shown(y)}`).join("; "),
-      x: {kind: "bytes", label: BYTES_MEASURES[chosen.x]},
-      y: {kind: "ratio", label: FIDELITY_MEASURES[chosen.y].words},
-    }).node);
+    holder.replaceChildren(...tradeOffDrawing(input.report.fidelity, names, chosen));
     redrawAll();
   };
+  const toggle = el("button", {type: "button", "aria-pressed": "true", on: {click: () => {
+    build({baselines: !chosen.baselines});
+    toggle.setAttribute("aria-pressed", String(chosen.baselines));
+  }}}, "Baselines");
   const controls = [
     chooser({label: "Bytes", choices: Object.entries(BYTES_MEASURES), change: (x) => build({x})}),
-    chooser({label: "Fidelity", change: (y) => build({y}),
-             choices: OVERALL_MEASURES.map((key) => [key, FIDELITY_MEASURES[key].words])})];
+    chooser({label: "Fidelity", change: (key) => build({height: HEIGHTS[key]}),
+             choices: Object.entries(HEIGHTS).map(([key, {words: text, log}]) =>
+               [key, log ? `${text}, logarithmic` : text])}),
+    input.report.fidelity.baselines.length > 0 && toggle];
   build({});
   return figure({title: "Fidelity against bytes", controls, plot: holder,
-    about: "Higher and further left is better. Dashed: the exact gradient of other samples.",
+    about: "Less bytes are further left. Dashed: the exact gradient of other samples.",
     table: () => strategiesTable(input, names)}).node;
 }
 
@@ -238,7 +266,7 @@ function fidelityHeatMeasures() {
 
 function fidelityFigures(input) {
   const {strategies} = input.report.fidelity;
-  const names = shortSpecs(strategies.map(({spec}) => spec));
+  const names = strategies.map(({name, spec}) => name ?? spec);
   return [
     el("div", {class: "card"}, el("h3", null, "Strategies and baselines"),
       el("p", {class: "about"}, stateSentence(input.report)), strategiesTable(input, names)),
@@ -253,7 +281,7 @@ function stateSentence({state, fidelity}) {
   const at = state ? `Gradients at ${plural(state.steps, "training step")} (${state.source}), ` +
     `exact loss ${state.loss === null ? "unknown" : numberText(state.loss, 5)}; ` : "";
   return `${at}means over ${plural(fidelity.batches, "batch", "batches")}. ` +
-    "Hovering over a strategy shows its whole spec.";
+    "The last column has the whole specs.";
 }
 
 function fidelitySections(inputs) {

@@ -39,12 +39,20 @@ function shareText(part, whole) {
   return whole === 0 ? "-" : `${((100 * part) / whole).toFixed(1)} %`;
 }
 
+// Four decimals, and as many more as it takes to tell a ratio from 1.
+function ratioText(value) {
+  for (let decimals = 4; ; decimals += 1) {
+    const text = value.toFixed(decimals);
+    if (Number(text) !== 1 || value === 1 || decimals > 12) return text;
+  }
+}
+
 // How figures of a kind are written: `shown` for reading, `exact` for checking, `unit` for axes.
 const KINDS = {
   bytes: {shown: bytesText, exact: (n) => `${countText(n)} bytes`, plain: countText},
   seconds: {shown: secondsText, exact: (n) => `${n} s`, plain: (n) => String(n)},
   count: {shown: countText, exact: countText, plain: countText},
-  ratio: {shown: (n) => n.toFixed(4), exact: String, plain: String},
+  ratio: {shown: ratioText, exact: String, plain: String},
   share: {shown: (n) => `${(100 * n).toFixed(2)} %`, exact: String, plain: String},
   number: {shown: (n) => numberText(n, 5), exact: String, plain: String},
 };

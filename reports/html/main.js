@@ -29,6 +29,10 @@ function title(inputs) {
       const axes = usedAxes(report).filter(({values}) => values.length > 1).map(({short}) => short);
       return `${[model, "sweep"].filter(Boolean).join(": ")} of ${axes.join(", ") || "one point"}`;
     }
+    if (report.kind === "correlate") {
+      const count = plural(report.fidelity.strategies.length, "strategy", "strategies");
+      return [model, `gradients of ${count}`].filter(Boolean).join(": ");
+    }
     const strategy = strategyName(report);
     return [model, strategy].filter(Boolean).join(", ") || inputs[0].label;
   }

@@ -7,6 +7,24 @@ function linearScale([low, high], [from, to]) {
   return scale;
 }
 
+function logScale([low, high], [from, to]) {
+  const scale = linearScale([Math.log10(low), Math.log10(high)], [from, to]);
+  return (value) => scale(Math.log10(value));
+}
+
+// Powers of ten around [low, high].
+function logAxisOf({low, high, label}) {
+  const from = Math.floor(Math.log10(low) + 1e-9);
+  const to = Math.max(from + 1, Math.ceil(Math.log10(high) - 1e-9));
+  const every = Math.ceil((to - from) / 6);
+  const ticks = [];
+  for (let power = from; power <= to; power += every) {
+    ticks.push({value: 10 ** power, text: power >= -3 && power <= 3 ? String(Number((10 ** power)
+      .toPrecision(1))) : `1e${power}`});
+  }
+  return {domain: [10 ** from, 10 ** to], ticks, label, scale: logScale};
+}
+
 // A step of 1, 2 or 5 times a power of ten, so that about `count` fit.
 function niceStep(span, count) {
   const raw = span / Math.max(1, count);
@@ -57,5 +75,6 @@ function axisOf({kind, low, high, label, count = 5, round = true}) {
     text: kind === "count" ? countText(Math.round(value)) : value.toFixed(decimals)
       .replace(/^-(0(\.0+)?)$/, "$1"),
   }));
-  return {domain: [from * size, to * size], ticks, label: unit ? `${label} (${unit})` : label};
+  return {domain: [from * size, to * size], ticks, scale: linearScale,
+          label: unit ? `${label} (${unit})` : label};
 }

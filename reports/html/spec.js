@@ -32,31 +32,11 @@ const TELLING_KEYS = new Set(["keep", "gamma", "bits", "part", "ratio"]);
 
 function specText(parts, wanted) {
   return parts.map(({name, keys}) => {
-    const shown = keys.filter(([key, value]) => wanted(name, key, value)).map(([key, value]) => `${key}=${value}`);
+    const shown = keys.filter(([key, value]) => wanted(name, key)).map(([key, value]) => `${key}=${value}`);
     return shown.length > 0 ? `${name}:${shown.join(",")}` : name;
   }).join("+");
 }
 
 function shortSpec(spec) {
   return specText(specParts(spec), (name, key) => TELLING_KEYS.has(key));
-}
-
-// Short names of several specs: the telling keys, and those whose value is not the usual one among
-// the specs of that name.
-function shortSpecs(specs) {
-  const parsed = specs.map(specParts);
-  const counts = new Map();
-  for (const {name, keys} of parsed.flat()) {
-    for (const [key, value] of keys) {
-      const at = `${name}:${key}`;
-      if (!counts.has(at)) counts.set(at, new Map());
-      const seen = counts.get(at);
-      seen.set(value, (seen.get(value) ?? 0) + 1);
-    }
-  }
-  const usual = (name, key) => [...counts.get(`${name}:${key}`)]
-    .reduce((best, one) => (one[1] > best[1] ? one : best))[0];
-  const short = parsed.map((parts) => specText(parts, (name, key, value) =>
-    TELLING_KEYS.has(key) || value !== usual(name, key)));
-  return short.map((text, i) => (short.indexOf(text) === short.lastIndexOf(text) ? text : specs[i]));
 }

@@ -72,7 +72,7 @@ function tile({name, kind, of, reason, note}, report) {
 }
 
 // The first report's figure is the measure of the others.
-function ratioText(value, first) {
+function timesText(value, first) {
   return typeof value === "number" && first ? `${(value / first).toFixed(3)}×` : "";
 }
 
@@ -85,7 +85,7 @@ function comparisonTable(inputs) {
       const first = figure_.of(inputs[0].report);
       return el("td", {class: "number"}, figureText(figure_.kind, value),
         figure_.kind === "bytes" && el("span", {class: "exact"}, countText(value)),
-        i > 0 && el("span", {class: "exact"}, ratioText(value, first)));
+        i > 0 && el("span", {class: "exact"}, timesText(value, first)));
     })));
   return el("div", {class: "card"}, el("div", {class: "scroller", role: "region", tabindex: "0",
     "aria-label": "Headline figures"}, el("table", {class: "comparison"}, el("caption", {class: "visually-hidden"}, "Headline figures; " +
@@ -136,7 +136,8 @@ function planTable(report) {
     searched: (row) => `${row.site} ${row.kind} ${row.claimed_by} ${row.select} ${row.code}`, columns: [
       {label: "Site", value: (row) => row.site, header: true},
       {label: "Kind", value: (row) => row.kind},
-      {label: "Claimed by", value: (row) => row.claimed_by},
+      {label: "Claimed by", value: (row) => row.claimed_by,
+       cell: (row) => el("span", {title: row.claimed_by}, shortSpec(row.claimed_by))},
       {label: "Select", value: (row) => row.select},
       {label: "Keep, asked", kind: "ratio", value: (row) => row.keep_ratio,
        reason: (row) => row.keep_ratio_reason},

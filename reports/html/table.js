@@ -4,7 +4,8 @@
 // KINDS or "text"; a value of null is unknown and reason(row) says why.
 
 const PAGE_ROWS = 25;
-const PRINT_ROWS = 60;
+// A text up to this length stays on one line.
+const SHORT_TEXT = 24;
 
 // Why values are unknown: a letter in the cell, the sentence below the table.
 class Footnotes {
@@ -31,7 +32,7 @@ function unknownCell(reason, notes) {
 
 // Bytes to the byte, everything else at a readable length with the exact value in `value`.
 function tableValue(kind, value) {
-  if (kind === "text") return breakable(value);
+  if (kind === "text") return String(value).length > SHORT_TEXT ? breakable(value) : value;
   const shown = kind === "bytes" ? countText(value) : KINDS[kind].shown(value);
   return el("data", {value, title: kind === "bytes" ? bytesText(value) : String(value)}, shown);
 }
@@ -44,9 +45,10 @@ function cellOf(column, row, notes) {
   else if (value === null || value === undefined) content = unknownCell(column.reason?.(row), notes);
   else content = tableValue(kind, value);
   const name = column.header ? "th" : "td";
-  return el(name, {scope: column.header ? "row" : null,
-                   class: [kind === "text" ? "" : "number", column.narrow ?? ""].join(" ").trim() ||
-                     null}, content);
+  const short = kind === "text" && !column.header && String(value ?? "").length <= SHORT_TEXT;
+  const looks = [kind === "text" ? "" : "number", short ? "short" : "", column.narrow ?? ""];
+  return el(name, {scope: column.header ? "row" : null, class: looks.join(" ").trim() || null},
+    content);
 }
 
 function compare(a, b) {
