@@ -41,9 +41,10 @@ struct ReportCommand {
   std::string format = "text";
   std::string table;  // the only one to show; empty: all, or the main one
   std::int64_t top = 10;
-  std::string output;  // empty or "-": standard output
-  std::string html;    // a file for the page, instead of all other output; empty: none
-  bool force = false;  // files may be replaced
+  std::string baseline;  // AXIS=VALUE that groups of a sweep are compared with; empty: the usual
+  std::string output;    // empty or "-": standard output
+  std::string html;      // a file for the page, instead of all other output; empty: none
+  bool force = false;    // files may be replaced
 };
 
 // --help and --version: a text to print instead of a command to run.

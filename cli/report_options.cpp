@@ -31,6 +31,8 @@ std::variant<ReportCommand, Answer> parse_report_command(
   parser.text({"--table", "NAME", "only this table; another name lists those there are"},
               command.table);
   parser.integer({"--top", "N", "layers, largest first; 0: all"}, command.top, kCount);
+  parser.text({"--baseline", "AXIS=VALUE", "what points of a sweep are compared with"},
+              command.baseline);
   parser.group("Where the result goes");
   parser.text({"-o,--output", "FILE", "instead of standard output"}, command.output);
   parser.text({"--html", "FILE", "only write one page of figures, for a browser"}, command.html);
@@ -40,6 +42,9 @@ std::variant<ReportCommand, Answer> parse_report_command(
   if (command.files.empty()) throw UsageError("no FILE given; see --help");
   if (command.diff && command.files.size() != 2) {
     throw UsageError(concat("--diff compares two files, not ", command.files.size()));
+  }
+  if (!command.baseline.empty() && (command.diff || command.files.size() > 1)) {
+    throw UsageError("--baseline is for one sweep alone");
   }
   return command;
 }

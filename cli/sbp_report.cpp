@@ -23,21 +23,22 @@ std::vector<reports::NamedReport> named(const Inputs& inputs) {
   return reports;
 }
 
-const reports::ProfileReport& profile_of(const ReportInput& input) {
-  const auto* profile = std::get_if<reports::ProfileReport>(&input.report);
-  if (profile == nullptr) {
-    throw Error(
-        concat("cannot compare '", input.name, "': --diff compares reports of sbp-profile"));
+// A sweep's text needs the groups that its own command does not tell of.
+std::string text_of(const ReportCommand& command, const reports::AnyReport& report,
+                    const reports::TextOptions& options) {
+  if (const auto* sweep = std::get_if<reports::SweepReport>(&report)) {
+    return document_text(document_of(*sweep, command.baseline), options);
   }
-  return *profile;
+  return std::visit([&](const auto& any) { return to_text(any, options); }, report);
 }
 
 // Every report's text, and of several a comparison behind them.
-std::string texts_of(const Inputs& inputs, const reports::TextOptions& options) {
+std::string texts_of(const ReportCommand& command, const Inputs& inputs,
+                     const reports::TextOptions& options) {
   std::string text;
   for (const ReportInput& input : inputs) {
     if (!text.empty()) text += "\n";
-    text += std::visit([&](const auto& any) { return to_text(any, options); }, input.report);
+    text += text_of(command, input.report, options);
   }
   if (inputs.size() == 1) return text;
   return text + "\n" + document_text(comparison_of(named(inputs)), options);
@@ -60,13 +61,23 @@ std::string rendered(const ReportCommand& command, const reports::Document& docu
 std::string result_of(const ReportCommand& command, const Inputs& inputs) {
   const bool to_terminal = command.output.empty() && wants_color(STDOUT_FILENO);
   const reports::TextOptions options{.top = command.top, .color = to_terminal};
-  if (command.diff) return diff_text(profile_of(inputs[0]), profile_of(inputs[1]), options);
-  if (command.format == "text" && command.table.empty()) return texts_of(inputs, options);
+  if (command.diff) {
+    const auto reports = named(inputs);
+    return rendered(command, difference_of(reports[0], reports[1]), "a difference", options);
+  }
+  const bool is_sweep = std::holds_alternative<reports::SweepReport>(inputs[0].report);
+  if (!command.baseline.empty() && !is_sweep) {
+    throw UsageError(concat("--baseline is for sweeps; '", inputs[0].name, "' is of kind '",
+                            kind_of(inputs[0].report), "'"));
+  }
+  if (command.format == "text" && command.table.empty()) return texts_of(command, inputs, options);
   if (inputs.size() > 1) {
     return rendered(command, comparison_of(named(inputs)), "a comparison", options);
   }
-  return rendered(command, document_of(inputs[0].report), concat("'", inputs[0].name, "'"),
-                  options);
+  const reports::Document document =
+      is_sweep ? document_of(std::get<reports::SweepReport>(inputs[0].report), command.baseline)
+               : document_of(inputs[0].report);
+  return rendered(command, document, concat("'", inputs[0].name, "'"), options);
 }
 
 ExitCode report(const std::vector<std::string>& arguments) {

@@ -30,9 +30,6 @@ struct Count {
 struct Bytes {
   std::int64_t value = 0;
 };
-struct Change {  // of bytes; people see its sign
-  std::int64_t bytes = 0;
-};
 struct MeanBytes {  // of several counts of bytes
   double value = 0.0;
 };
@@ -49,13 +46,34 @@ struct Seconds {
 struct Flag {
   bool value = false;
 };
+// What became of a figure; people see the sign.
+struct BytesChange {
+  std::int64_t value = 0;
+};
+struct NumberChange {
+  double value = 0.0;
+  int decimals = 4;
+};
+struct PercentChange {  // of a ratio, in percentage points
+  double value = 0.0;
+};
+struct SecondsChange {
+  double value = 0.0;
+};
+struct Times {  // after / before: "0.746x"
+  double value = 0.0;
+};
 
 }  // namespace cell
 
 using Cell =
-    std::variant<cell::Unknown, cell::Text, cell::Word, cell::Count, cell::Bytes, cell::Change,
-                 cell::MeanBytes, cell::Number, cell::Percent, cell::Seconds, cell::Flag>;
+    std::variant<cell::Unknown, cell::Text, cell::Word, cell::Count, cell::Bytes, cell::MeanBytes,
+                 cell::Number, cell::Percent, cell::Seconds, cell::Flag, cell::BytesChange,
+                 cell::NumberChange, cell::PercentChange, cell::SecondsChange, cell::Times>;
 
+// For programs: the value alone; nothing for what is unknown.
+using PlainValue = std::variant<std::monostate, std::string, std::int64_t, double, bool>;
+PlainValue plain(const Cell& value);
 // For people: "2.9 MiB", "12.30 %"; "-" for what is unknown.
 std::string shown(const Cell& value);
 bool is_known(const Cell& value);
@@ -69,8 +87,11 @@ Cell cell_or(const Value& value, std::string reason) {
   return Known{*value};
 }
 
+// after - before, in the unit of both; unknown where either is, or where they are no numbers.
+Cell change_of(const Cell& before, const Cell& after);
+
 struct DataTable {
-  enum class Readers { all, people, programs };
+  enum class Readers { all, people, programs, nobody };
 
   struct Column {
     std::string name{};     // for programs: snake_case, with its unit
@@ -84,7 +105,8 @@ struct DataTable {
   std::vector<Column> columns{};
   std::vector<std::vector<Cell>> rows{};
   std::vector<std::string> notes{};  // sentences below it
-  std::string nothing{};             // what people read where there are no rows; empty: not shown
+  std::string nothing{};             // what people read where there are no rows
+  std::string more = "more";         // "and 3 more; --top 0 shows all"
   // People see so many rows at most (TextOptions::top), those first that have most (or least) in
   // this column; empty: all rows.
   std::string ranked_by{};
@@ -95,6 +117,8 @@ struct DataTable {
   void add(std::vector<Cell> cells);
 };
 
+// What people call a column.
+std::string heading_of(const DataTable::Column& column);
 // A left-aligned column.
 DataTable::Column text_column(std::string name, std::string heading = {});
 

@@ -98,10 +98,21 @@ Cell figure_cell(std::string_view name, double value) {
   return cell::Number{value, name == "samples_per_second" ? 1 : 4};
 }
 
+DataTable::Column figure_column(const std::string& name) {
+  DataTable::Column column{name};
+  if (name == "top1") column.heading = "top-1";
+  if (name == "top5") column.heading = "top-5";
+  if (name == "step_seconds") column.heading = "step time";
+  if (name == "samples_per_second") column.heading = "samples/s";
+  if (name == "saved_index_bytes") column.heading = "indices";
+  return column;
+}
+
 std::vector<DataTable::Column> figure_columns() {
   std::vector<DataTable::Column> columns;
   PointFigures figures;
-  each_figure(figures, [&](const char* name, const auto&) { columns.push_back({name}); });
+  each_figure(figures,
+              [&](const char* name, const auto&) { columns.push_back(figure_column(name)); });
   return columns;
 }
 

@@ -23,7 +23,8 @@ Cell figure_cell(std::string_view name, const std::optional<Value>& value) {
   return figure_cell(name, *value);
 }
 
-// One column a figure, and a report's cells for them.
+// The column of a figure, one of each, and a report's cells for them.
+DataTable::Column figure_column(const std::string& name);
 std::vector<DataTable::Column> figure_columns();
 void add_figures(std::vector<Cell>& row, const PointFigures& figures);
 

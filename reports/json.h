@@ -14,6 +14,7 @@ namespace sbp::reports {
 // null, with the reason in a sibling key NAME_reason.
 std::string to_json(const ProfileReport& report);
 std::string to_json(const TrainReport& report);
+// With the summary (sweep_summary.h), and so of points whose values differ.
 std::string to_json(const SweepReport& report);
 
 // The resolved plan alone (--print-plan --json): an object with the keys `strategy` and `plan`.

@@ -6,6 +6,7 @@
 #include "reports/json_words.h"
 #include "reports/json_writing.h"
 #include "reports/sweep_points.h"
+#include "reports/sweep_summary.h"
 
 namespace sbp::reports {
 namespace {
@@ -131,6 +132,7 @@ std::string to_json(const SweepReport& report) {
   Json points = Json::array();
   for (const SweepPoint& point : report.points) points.push_back(point_json(report, point));
   object["points"] = std::move(points);
+  object["summary"] = summary_json(summary_of(report));
   return document(object);
 }
 
@@ -141,8 +143,12 @@ SweepReport read_sweep(const Node& document) {
   report.about = document["about"].text();
   report.axes = read_axes(document["axes"]);
   std::set<std::string> ids;
+  std::set<std::vector<std::optional<std::string>>> values;
   for (const Node& node : document["points"].elements()) {
     report.points.push_back(read_point(node, report.axes));
+    if (!values.insert(report.points.back().values).second) {
+      node["axes"].fail("has the values of another point");
+    }
     if (!ids.insert(report.points.back().id).second) {
       node["id"].fail(concat("is '", report.points.back().id, "', which another point has"));
     }

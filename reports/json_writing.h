@@ -11,6 +11,8 @@
 
 namespace sbp::reports {
 
+struct SweepSummary;
+
 using Json = nlohmann::ordered_json;
 
 // null, and NAME_reason beside it.
@@ -31,5 +33,7 @@ Json header_json(const Header& header, std::string_view kind);
 Json model_json(const ModelFacts& model);
 Json strategy_json(const StrategyOutcome& strategy);
 Json plan_array(const std::vector<PlanEntry>& plan);
+
+Json summary_json(const SweepSummary& summary);
 
 }  // namespace sbp::reports

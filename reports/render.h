@@ -30,8 +30,6 @@ std::string table_json(const DataTable& table);
 
 // ---- what renderers share
 
-// What people call a column.
-std::string heading_of(const DataTable::Column& column);
 bool is_for(DataTable::Readers readers, DataTable::Readers reader);
 // Of the rows, in the order in which people see them.
 struct ShownRows {
@@ -42,6 +40,8 @@ ShownRows shown_rows(const DataTable& table, std::int64_t top);
 // Which columns people see.
 std::vector<std::size_t> shown_columns(const DataTable& table, const ShownRows& rows);
 // "and 12 more; --top 0 shows all", or nothing.
-std::string left_out_text(const ShownRows& rows);
+std::string left_out_text(const DataTable& table, const ShownRows& rows);
+// Nothing that people would see.
+bool is_empty(const DataTable& table);
 
 }  // namespace sbp::reports

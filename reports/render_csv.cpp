@@ -7,22 +7,14 @@
 namespace sbp::reports {
 namespace {
 
-std::string number(double value) {
-  return std::isfinite(value) ? exact_text(value) : std::string();
-}
-
 struct Field {
-  std::string operator()(const cell::Unknown&) const { return {}; }
-  std::string operator()(const cell::Text& text) const { return text.value; }
-  std::string operator()(const cell::Word& word) const { return word.value; }
-  std::string operator()(const cell::Count& count) const { return std::to_string(count.value); }
-  std::string operator()(const cell::Bytes& bytes) const { return std::to_string(bytes.value); }
-  std::string operator()(const cell::Change& change) const { return std::to_string(change.bytes); }
-  std::string operator()(const cell::MeanBytes& bytes) const { return number(bytes.value); }
-  std::string operator()(const cell::Number& real) const { return number(real.value); }
-  std::string operator()(const cell::Percent& percent) const { return number(percent.ratio); }
-  std::string operator()(const cell::Seconds& seconds) const { return number(seconds.value); }
-  std::string operator()(const cell::Flag& flag) const { return flag.value ? "true" : "false"; }
+  std::string operator()(const std::monostate&) const { return {}; }
+  std::string operator()(const std::string& text) const { return text; }
+  std::string operator()(std::int64_t whole) const { return std::to_string(whole); }
+  std::string operator()(double real) const {
+    return std::isfinite(real) ? exact_text(real) : std::string();
+  }
+  std::string operator()(bool flag) const { return flag ? "true" : "false"; }
 };
 
 std::string quoted(const std::string& field) {
@@ -54,7 +46,7 @@ std::string table_csv(const DataTable& table) {
   std::string text = line_of(names);
   for (const auto& row : table.rows) {
     std::vector<std::string> fields;
-    for (const std::size_t c : columns) fields.push_back(std::visit(Field(), row[c]));
+    for (const std::size_t c : columns) fields.push_back(std::visit(Field(), plain(row[c])));
     text += line_of(fields);
   }
   return text;

@@ -4,22 +4,20 @@
 namespace sbp::reports {
 namespace {
 
-struct Setter {
-  Json& row;
-  const std::string& name;
-
-  void operator()(const cell::Unknown& unknown) const { set_unknown(row, name, unknown.reason); }
-  void operator()(const cell::Text& text) const { row[name] = text.value; }
-  void operator()(const cell::Word& word) const { row[name] = word.value; }
-  void operator()(const cell::Count& count) const { row[name] = count.value; }
-  void operator()(const cell::Bytes& bytes) const { row[name] = bytes.value; }
-  void operator()(const cell::Change& change) const { row[name] = change.bytes; }
-  void operator()(const cell::MeanBytes& bytes) const { set_real(row, name, bytes.value); }
-  void operator()(const cell::Number& number) const { set_real(row, name, number.value); }
-  void operator()(const cell::Percent& percent) const { set_real(row, name, percent.ratio); }
-  void operator()(const cell::Seconds& seconds) const { set_real(row, name, seconds.value); }
-  void operator()(const cell::Flag& flag) const { row[name] = flag.value; }
-};
+void set_cell(Json& row, const std::string& name, const Cell& value) {
+  if (const auto* unknown = std::get_if<cell::Unknown>(&value)) {
+    return set_unknown(row, name, unknown->reason);
+  }
+  const PlainValue known = plain(value);
+  if (const auto* real = std::get_if<double>(&known)) return set_real(row, name, *real);
+  if (const auto* text = std::get_if<std::string>(&known)) {
+    row[name] = *text;
+  } else if (const auto* whole = std::get_if<std::int64_t>(&known)) {
+    row[name] = *whole;
+  } else {
+    row[name] = std::get<bool>(known);
+  }
+}
 
 Json json_of(const DataTable& table) {
   Json object = Json::object();
@@ -35,7 +33,7 @@ Json json_of(const DataTable& table) {
     for (std::size_t c = 0; c < cells.size(); ++c) {
       const DataTable::Column& column = table.columns[c];
       if (!is_for(column.readers, DataTable::Readers::programs)) continue;
-      std::visit(Setter{row, column.name}, cells[c]);
+      set_cell(row, column.name, cells[c]);
     }
     rows.push_back(std::move(row));
   }

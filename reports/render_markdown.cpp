@@ -82,9 +82,9 @@ std::string table_markdown(const DataTable& table, const TextOptions& options) {
     for (const std::size_t c : columns) cells.push_back(one_line(shown((*row)[c])));
     text += line_of(cells);
   }
-  if (table.rows.empty()) text += concat(table.nothing.empty() ? "none" : table.nothing, "\n");
+  if (table.rows.empty() && !table.nothing.empty()) text += one_line(table.nothing) + "\n";
   std::vector<std::string> below = table.notes;
-  if (rows.left_out > 0) below.insert(below.begin(), left_out_text(rows));
+  if (rows.left_out > 0) below.insert(below.begin(), left_out_text(table, rows));
   return below.empty() ? text : text + "\n" + list_of(below);
 }
 
@@ -94,7 +94,7 @@ std::string document_markdown(const Document& document, const TextOptions& optio
   if (!document.notes.empty()) text += "\n" + list_of(document.notes, "Note: ");
   for (const DataTable& table : document.tables) {
     if (!is_for(table.readers, DataTable::Readers::people)) continue;
-    if (table.rows.empty() && table.nothing.empty()) continue;
+    if (is_empty(table)) continue;
     text += "\n" + table_markdown(table, options);
   }
   if (!document.warnings.empty()) text += "\n## warnings\n\n" + list_of(document.warnings);

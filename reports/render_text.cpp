@@ -16,16 +16,6 @@ std::size_t column_named(const DataTable& table, const std::string& name) {
 
 }  // namespace
 
-std::string heading_of(const DataTable::Column& column) {
-  if (!column.heading.empty()) return column.heading;
-  std::string heading = column.name;
-  for (const std::string_view unit : {"_bytes", "_seconds"}) {
-    if (heading.ends_with(unit)) heading.erase(heading.size() - unit.size());
-  }
-  std::replace(heading.begin(), heading.end(), '_', ' ');
-  return heading;
-}
-
 bool is_for(DataTable::Readers readers, DataTable::Readers reader) {
   return readers == DataTable::Readers::all || readers == reader;
 }
@@ -60,9 +50,13 @@ std::vector<std::size_t> shown_columns(const DataTable& table, const ShownRows& 
   return columns;
 }
 
-std::string left_out_text(const ShownRows& rows) {
+std::string left_out_text(const DataTable& table, const ShownRows& rows) {
   if (rows.left_out == 0) return {};
-  return concat("and ", rows.left_out, " more; --top 0 shows all");
+  return concat("and ", rows.left_out, " ", table.more, "; --top 0 shows all");
+}
+
+bool is_empty(const DataTable& table) {
+  return table.rows.empty() && table.nothing.empty() && table.notes.empty();
 }
 
 std::string table_text(const DataTable& table, const TextOptions& options) {
@@ -82,7 +76,7 @@ std::string table_text(const DataTable& table, const TextOptions& options) {
   if (lines.rows() > 0) text += lines.text();
   if (table.rows.empty())
     text += concat("  ", table.nothing.empty() ? "none" : table.nothing, "\n");
-  if (rows.left_out > 0) text += concat("  ", left_out_text(rows), "\n");
+  if (rows.left_out > 0) text += concat("  ", left_out_text(table, rows), "\n");
   for (const std::string& note : table.notes) text += concat("  ", printable(note), "\n");
   return text;
 }
@@ -95,7 +89,7 @@ std::string document_text(const Document& document, const TextOptions& options) 
   for (const std::string& note : document.notes) text += concat("  note: ", printable(note), "\n");
   for (const DataTable& table : document.tables) {
     if (!is_for(table.readers, DataTable::Readers::people)) continue;
-    if (table.rows.empty() && table.nothing.empty()) continue;
+    if (is_empty(table)) continue;
     text += "\n" + table_text(table, options);
   }
   if (document.warnings.empty()) return text;

@@ -102,11 +102,10 @@ function withLabels(inputs) {
 }
 
 function buildPage() {
-  const data = readData();
-  const inputs = withLabels(data.inputs);
+  const inputs = withLabels(readData().inputs);
   pageHead(inputs);
   const sections = [summarySection(inputs), trainingSection(inputs), ...fidelitySections(inputs),
-                    ...sweepSections(inputs, data.quantiles ?? []),
+                    ...sweepSections(inputs),
                     ...memorySections(inputs), detailsSection(inputs)].flat()
     .filter(Boolean);
   document.getElementById("main").replaceChildren(...sections);

@@ -6,12 +6,14 @@ const LINES_AT_ONCE = 8;
 const BARS_AT_ONCE = 16;
 
 class Sweep {
-  constructor(input, quantiles) {
+  constructor(input) {
     this.report = input.report;
     this.axes = usedAxes(this.report);
     this.finished = this.report.points.filter(({status}) => status === "finished");
     this.figures = knownFigures(this.finished);
-    this.groups = overSeeds(this.finished, this.axes, quantiles);
+    // A point's duration is no figure of its report, and so of no group.
+    this.groupFigures = this.figures.filter((name) => name !== "seconds");
+    this.groups = seedGroups(this.report, this.axes);
     this.seeds = this.axes.some(({name, values}) => name === SEED && values.length > 1);
   }
 
@@ -70,9 +72,7 @@ function alongChart(lines, place, figure_, title_) {
   const series = lines.map(({name, groups, style}) => ({name, style, line: true,
     points: groups.filter((group) => place.of(group) !== null && group.figure(figure_)).map((group) => {
       const mean = group.figure(figure_);
-      return {x: place.of(group), y: mean.mean,
-              low: mean.half === null ? null : mean.mean - mean.half,
-              high: mean.half === null ? null : mean.mean + mean.half,
+      return {x: place.of(group), y: mean.mean, low: mean.low, high: mean.high,
               lines: () => [meanText(mean, kind), `${place.words} ${numberText(place.of(group))}`, name]};
     }).sort((a, b) => a.x - b.x)})).filter(({points}) => points.length > 0);
   // Those that the axis does not apply to are a level.
@@ -94,8 +94,8 @@ function alongTable(lines, place, figure_, seeds) {
     {label: place.words, kind: "number", value: (row) => row.x,
      reason: () => "the axis names nothing of this point"},
     {label: seeds ? `${text}, mean` : text, kind, value: (row) => row.mean},
-    ...(seeds ? [{label: "± (95 %)", kind, value: (row) => row.half,
-                  reason: () => "one seed has no interval"},
+    ...(seeds ? [{label: "95 %, from", kind, value: (row) => row.low, reason: (row) => row.low_reason},
+                 {label: "95 %, to", kind, value: (row) => row.high, reason: (row) => row.high_reason},
                  {label: "Seeds", kind: "count", value: (row) => row.count}] : []),
   ]});
 }
@@ -120,7 +120,7 @@ function alongFigure(sweep, state, start) {
     shown = name;
     build();
     redrawAll();
-  }, choices: sweep.figures.map((name) => [name, SWEEP_FIGURES[name].words])});
+  }, choices: sweep.groupFigures.map((name) => [name, SWEEP_FIGURES[name].words])});
   build();
   own = figure({title: `${SWEEP_FIGURES[start].words} and the axis`, controls: choose, plot: holder,
     table: () => alongTable(state.lines, state.place, shown, sweep.seeds)});
@@ -134,8 +134,8 @@ function alongFigure(sweep, state, start) {
 function alongSection(sweep) {
   const places = sweep.places();
   const starts = [["saved_distinct_bytes", "peak_bytes"], ["cosine", "mean_layer_cosine"],
-                  ["top1", "test_loss", "train_loss"], ["step_seconds", "seconds"]]
-    .map((names) => firstKnown(sweep.figures, names)).filter(Boolean);
+                  ["top1", "test_loss", "train_loss"], ["step_seconds", "samples_per_second"]]
+    .map((names) => firstKnown(sweep.groupFigures, names)).filter(Boolean);
   if (places.length === 0 || starts.length === 0) return null;
   const state = {place: places[0], by: "", held: {}, hidden: new Set(), lines: []};
   const bar = el("div", {class: "figure-tools"});
@@ -248,9 +248,9 @@ function frontTable(sweep, front) {
   return dataTable({caption: "Points of the Pareto front", rows: front, what: ["point", "points"], columns: [
     ...shown.map(({name}, i) => ({label: name, value: (group) => group.axes[name] ?? null,
       reason: () => "the axis names nothing of this point", header: i === 0})),
-    ...sweep.figures.map((name) => ({label: figureLabel(name), kind: SWEEP_FIGURES[name].kind,
+    ...sweep.groupFigures.map((name) => ({label: figureLabel(name), kind: SWEEP_FIGURES[name].kind,
       value: (group) => group.figure(name)?.mean ?? null, reason: () => "no such figure in its report"})),
-    {label: "Seeds", kind: "count", value: (group) => group.points.length},
+    {label: "Seeds", kind: "count", value: (group) => group.count},
   ]});
 }
 
@@ -259,8 +259,8 @@ function figureLabel(name) {
 }
 
 function frontFigure(sweep) {
-  const bytes = firstKnown(sweep.figures, ["saved_distinct_bytes", "peak_bytes", "step_seconds"]);
-  const quality = firstKnown(sweep.figures, ["cosine", "top1", "mean_layer_cosine", "test_loss",
+  const bytes = firstKnown(sweep.groupFigures, ["saved_distinct_bytes", "peak_bytes", "step_seconds"]);
+  const quality = firstKnown(sweep.groupFigures, ["cosine", "top1", "mean_layer_cosine", "test_loss",
                                              "train_loss", "samples_per_second"]);
   if (!bytes || !quality) return null;
   const chosen = {x: bytes, y: quality};
@@ -275,7 +275,7 @@ function frontFigure(sweep) {
     redrawAll();
   };
   build({});
-  const choices = sweep.figures.map((name) => [name, SWEEP_FIGURES[name].words]);
+  const choices = sweep.groupFigures.map((name) => [name, SWEEP_FIGURES[name].words]);
   own.figure = figure({
     title: "Pareto front", plot: holder, table: () => frontTable(sweep, own.front),
     about: sweep.seeds ? "Means over seeds." : null,
@@ -342,10 +342,10 @@ function sweepHead(sweep) {
       pairsTable("Axes", report.axes.map(({name, values}) => [name, values.join("  |  ")])))];
 }
 
-function sweepSections(inputs, quantiles) {
+function sweepSections(inputs) {
   const sweeps = inputs.filter(({report}) => report.kind === "sweep");
   return sweeps.flatMap((input, i) => {
-    const sweep = new Sweep(input, quantiles);
+    const sweep = new Sweep(input);
     const id = (name) => (sweeps.length === 1 ? name : `${name}-${i + 1}`);
     const of = sweeps.length === 1 ? "" : `: ${input.label}`;
     const along = alongSection(sweep);

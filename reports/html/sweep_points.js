@@ -57,47 +57,25 @@ function pointName(point, axes) {
   }).filter(Boolean).join(", ") || "the only point";
 }
 
-// Mean and 95 % interval by Student's t; one value has no interval.
-function meanOf(values, quantiles) {
-  const count = values.length;
-  const mean = sumOf(values) / count;
-  const quantile = quantiles[count - 1];
-  if (count < 2 || quantile === undefined) return {mean, count, half: null};
-  const variance = sumOf(values.map((value) => (value - mean) ** 2)) / (count - 1);
-  return {mean, count, half: quantile * Math.sqrt(variance / count)};
-}
-
-// Finished points that differ in their seed alone, as one: {axes, points, figure(name)}.
-function overSeeds(points, axes, quantiles) {
-  const groups = new Map();
+// Finished points that differ in their seed alone, as one: {axes, name, count, figure(name)}, where a
+// figure is {mean, low, high, count} or nothing. The report has them so.
+function seedGroups(report, axes) {
   const others = axes.filter(({name}) => name !== SEED);
-  for (const point of points) {
-    const key = JSON.stringify(others.map(({name}) => point.axes[name] ?? null));
-    if (!groups.has(key)) groups.set(key, {axes: point.axes, name: pointName(point, others), points: []});
-    groups.get(key).points.push(point);
-  }
-  return [...groups.values()].map((group) => ({...group, figure: remembered((name) => {
-    const values = group.points.map((point) => pointFigure(point, name)).filter((v) => v !== null);
-    return values.length > 0 ? meanOf(values, quantiles) : null;
-  })}));
+  return (report.summary?.groups ?? []).filter(({finished}) => finished > 0).map((group) => {
+    const known = new Map(group.figures.map((one) => [one.name, one]));
+    const figure_ = (name) => {
+      const one = known.get(name);
+      return typeof one?.mean === "number" ? one : null;
+    };
+    return {axes: group.axes, name: pointName(group, others), count: group.finished, figure: figure_};
+  });
 }
 
-function remembered(ask) {
-  const known = new Map();
-  return (name) => {
-    if (!known.has(name)) known.set(name, ask(name));
-    return known.get(name);
-  };
-}
-
-// "181.2 MiB ± 1.2 MiB (95 %, 5 seeds)".
-function meanText({mean, half, count}, kind) {
-  const {shown} = KINDS[kind];
-  const value = kind === "bytes" ? bytesText(Math.round(mean)) : shown(mean);
-  if (half === null) return count > 1 ? `${value} (${count} seeds)` : value;
-  const wide = kind === "bytes" ? bytesText(Math.round(half))
-    : kind === "seconds" || kind === "share" ? shown(half) : numberText(half, 2);
-  return `${value} ± ${wide} (95 %, ${count} seeds)`;
+// "181.2 MiB, 95 %: 180.1 MiB to 182.3 MiB (5 seeds)".
+function meanText({mean, low, high, count}, kind) {
+  const shown = (number) => (kind === "bytes" ? bytesText(Math.round(number)) : KINDS[kind].shown(number));
+  if (typeof low !== "number") return shown(mean);
+  return `${shown(mean)}, 95 %: ${shown(low)} to ${shown(high)} (${count} seeds)`;
 }
 
 // Those that no other is at least as good as in both figures and better in one, by x.

@@ -259,8 +259,9 @@ class Figures(PageTest):
             spread = math.sqrt(sum((one - mean) ** 2 for one in values) / (len(values) - 1))
             half = quantile[len(values)] * spread / math.sqrt(len(values))
             self.assertAlmostEqual(row[2], mean, places=12)
-            self.assertAlmostEqual(row[3], half, places=9)
-            self.assertEqual(row[4], len(values))
+            self.assertAlmostEqual(row[3], mean - half, places=9)
+            self.assertAlmostEqual(row[4], mean + half, places=9)
+            self.assertEqual(row[5], len(values))
 
     def test_the_front_is_what_nothing_beats(self):
         report = documents.sweep(keeps=20, masks=("grid", "random", "block"), seeds=1)

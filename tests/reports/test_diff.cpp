@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "reports/diff.h"
+#include "reports/render.h"
 #include "sbp/base/error.h"
 #include "tests/reports/samples.h"
 
@@ -49,10 +50,14 @@ alive at the peak
   parameter   1.0 MiB  1.0 MiB     0 B  1.000x
   activation  2.0 MiB  2.0 MiB     0 B  1.000x
 
-peaks of the phases
-  phase      before    after  change   ratio
-  forward   2.9 MiB  2.9 MiB     0 B  1.000x
-  backward  3.0 MiB  3.0 MiB     0 B  1.000x
+phases: peak, what is left at the end, allocated in all
+  phase     figure            before    after  change   ratio
+  forward   peak             2.9 MiB  2.9 MiB     0 B  1.000x
+  forward   left at its end  2.8 MiB  2.8 MiB     0 B  1.000x
+  forward   allocated        8.6 MiB  8.6 MiB     0 B  1.000x
+  backward  peak             3.0 MiB  3.0 MiB     0 B  1.000x
+  backward  left at its end  1.9 MiB  1.9 MiB     0 B  1.000x
+  backward  allocated        9.1 MiB  9.1 MiB     0 B  1.000x
 
 layers, by the size of the change (saved: distinct bytes; a parent includes its children)
   layer          saved before    after    change  owned at the peak before    after  change
@@ -112,4 +117,75 @@ TEST_CASE("what a parent owns at the peak includes its children") {
   CHECK(contains(text, "3.0 KiB  1.0 KiB  -2.0 KiB"));  // net.a
   CHECK(contains(text, "2.0 KiB  1.0 KiB  -1.0 KiB"));  // net.a.b
   CHECK(contains(text, "1 layer unchanged"));
+}
+
+TEST_CASE("another program is said at the top") {
+  ProfileReport after = tests::sample_profile();
+  after.header.environment.sbp_version = "0.2.0";
+  CHECK(contains(diff_text(tests::sample_profile(), after),
+                 "\n  note: program version differs: 0.1.0 | 0.2.0\n"));
+}
+
+TEST_CASE("a difference for programs has exact numbers") {
+  const Document document = difference_of(tests::sample_profile(), changed_profile());
+  CHECK(table_csv(table_named(document, "totals", "it"))
+            .starts_with("figure,before,after,change,ratio\r\n"
+                         "peak_bytes,3145728,4194304,1048576,1.3333333333333333\r\n"));
+  CHECK(table_csv(table_named(document, "layers", "it")) ==
+        "name,saved_before_bytes,saved_after_bytes,saved_change_bytes,owned_before_bytes,"
+        "owned_after_bytes,owned_change_bytes,largest_change_bytes,side\r\n"
+        "blocks.0.attn,3000,6072,3072,2097152,2097152,0,3072,\r\n"
+        "head,512,0,-512,100,0,-100,512,only before\r\n"
+        "classifier,0,512,512,0,100,100,512,only after\r\n");
+}
+
+TEST_CASE("the difference of two training runs") {
+  TrainReport after = tests::sample_training();
+  after.epochs.pop_back();
+  after.epochs[0].train_loss = 2.0;
+  after.final_evaluation->top1 = 0.625;
+  after.memory->peak_bytes = 1048576;
+  const Document document = difference_of(tests::sample_training(), after);
+  const std::string totals = table_csv(table_named(document, "totals", "it"));
+  CHECK(contains(totals, "peak_bytes,3145728,1048576,-2097152,0.3333333333333333\r\n"));
+  CHECK(contains(totals, "top1,0.5,0.625,0.125,1.25\r\n"));
+  CHECK(table_csv(table_named(document, "epochs", "it")) ==
+        "epoch,figure,before,after,change,ratio\r\n"
+        "1,train_loss,2.1,2,-0.10000000000000009,0.9523809523809523\r\n"
+        "1,test_loss,1.9,1.9,0,1\r\n1,top1,0.25,0.25,0,1\r\n2,train_loss,1.7,,,\r\n");
+  CHECK(contains(document_text(document), "+12.50 points"));
+  after.memory.reset();
+  CHECK(contains(document_text(difference_of(tests::sample_training(), after)),
+                 "note: after has no memory: no step was traced"));
+}
+
+TEST_CASE("the difference of two sweeps matches groups by their axes") {
+  SweepReport before = tests::sample_sweep();
+  SweepReport after = before;
+  // The axes in another order, and one more value.
+  std::swap(after.axes[0], after.axes[1]);
+  for (SweepPoint& point : after.points) std::swap(point.values[0], point.values[1]);
+  after.points[0].figures.peak_bytes = 2097152;
+  after.points[2].values[0] = "0.75";
+  const Document document = difference_of(before, after);
+  CHECK(table_csv(table_named(document, "groups", "it")) ==
+        "group,figure,before,after,change,ratio\r\n"
+        "strategy=full,peak_bytes,3145728,2097152,-1048576,0.6666666666666666\r\n"
+        "strategy=sbp strategy.sbp.keep=0.5,only before,,,,\r\n"
+        "strategy=sbp strategy.sbp.keep=0.75,only after,,,,\r\n");
+  CHECK(
+      contains(document_text(document), "  1 group unchanged\n  2 groups are on one side only\n"));
+  after.command = "profile";
+  CHECK_THROWS_WITH_AS(difference_of(before, after),
+                       "cannot compare a sweep of sbp-train with one of sbp-profile; give two of "
+                       "one command",
+                       Error);
+}
+
+TEST_CASE("reports of two kinds cannot be compared") {
+  CHECK_THROWS_WITH_AS(
+      difference_of({"a.json", tests::sample_profile()}, {"b.json", tests::sample_training()}),
+      "cannot compare 'a.json' of kind 'profile' with 'b.json' of kind 'train'; "
+      "give two of one kind",
+      Error);
 }
