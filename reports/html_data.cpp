@@ -136,6 +136,21 @@ void leave_out_of_points(Json& points) {
   for (Json& point : points) point.erase("file");
 }
 
+// Of a summary the page draws means and intervals; by name, so that they become columns.
+void leave_out_of_groups(Json& groups) {
+  for (Json& group : groups) {
+    group.erase("differences");
+    Json figures = Json::object();
+    for (Json& figure : group["figures"]) {
+      for (const char* key : {"standard_deviation", "standard_deviation_reason"}) figure.erase(key);
+      const std::string name = figure["name"].get<std::string>();
+      figure.erase("name");
+      figures[name] = std::move(figure);
+    }
+    group["figures"] = std::move(figures);
+  }
+}
+
 void leave_out(Json& report) {
   report.erase("schema");
   if (report.contains("plan")) leave_out_plain_sites(report);
@@ -143,6 +158,7 @@ void leave_out(Json& report) {
     report["memory"].erase("cells_at_peak");
   }
   if (report.contains("points")) leave_out_of_points(report["points"]);
+  if (report.contains("summary")) leave_out_of_groups(report["summary"]["groups"]);
   if (report.contains("step_losses")) {
     report["loss_curve"] = loss_curve(report["step_losses"]);
     report.erase("step_losses");

@@ -62,9 +62,8 @@ function pointName(point, axes) {
 function seedGroups(report, axes) {
   const others = axes.filter(({name}) => name !== SEED);
   return (report.summary?.groups ?? []).filter(({finished}) => finished > 0).map((group) => {
-    const known = new Map(group.figures.map((one) => [one.name, one]));
     const figure_ = (name) => {
-      const one = known.get(name);
+      const one = group.figures[name];
       return typeof one?.mean === "number" ? one : null;
     };
     return {axes: group.axes, name: pointName(group, others), count: group.finished, figure: figure_};
