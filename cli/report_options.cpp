@@ -46,6 +46,13 @@ std::variant<ReportCommand, Answer> parse_report_command(
   if (!command.baseline.empty() && (command.diff || command.files.size() > 1)) {
     throw UsageError("--baseline is for one sweep alone");
   }
+  const bool prints = command.diff || command.format != "text" || !command.table.empty() ||
+                      !command.baseline.empty() || !command.output.empty();
+  if (!command.html.empty() && prints) {
+    throw UsageError(
+        "--html writes the page and nothing else; leave out --diff, --format, --table, --baseline "
+        "and --output");
+  }
   return command;
 }
 

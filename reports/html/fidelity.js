@@ -51,7 +51,8 @@ function strategiesTable(input, names) {
     {label: "Noise ratio", ...noise("noise_ratio")},
     {label: "Effective batch", ...noise("effective_batch")},
     {label: "Scoring", value: only((row) => words(row.scoring ?? ""))},
-    {label: "Whole spec", value: only((row) => row.spec), narrow: "spec"},
+    {label: "Whole spec", value: only((row) => row.spec), cell: only((row) => row.spec),
+     narrow: "spec"},
   ]});
 }
 
@@ -59,13 +60,16 @@ function strategiesTable(input, names) {
 
 // What can be drawn against the bytes. Cosines near 1 are told apart by how far they are from it.
 const HEIGHTS = {
-  cosine: {words: "Cosine", of: (one) => one.cosine},
-  distance: {words: "1 − cosine", log: true,
+  cosine: {words: "Cosine", better: "more", of: (one) => one.cosine},
+  distance: {words: "1 − cosine", better: "less", log: true,
              of: (one) => (one.cosine === null || one.cosine >= 1 ? null : 1 - one.cosine)},
-  relative_error: {words: "Relative error", of: (one) => one.relative_error},
-  norm_ratio: {words: "Norm ratio", of: (one) => one.norm_ratio},
-  sign_agreement: {words: "Equal signs", of: (one) => one.sign_agreement},
+  relative_error: {words: "Relative error", better: "less", of: (one) => one.relative_error},
+  norm_ratio: {words: "Norm ratio", better: "1", of: (one) => one.norm_ratio},
+  sign_agreement: {words: "Equal signs", better: "more", of: (one) => one.sign_agreement},
 };
+
+// Above this all strategies would lie at the upper edge.
+const NEAR_ONE = 0.9;
 
 function heightText({log}, value) {
   return log ? numberText(value, 3) : KINDS.ratio.shown(value);
@@ -92,14 +96,18 @@ function tradeOffDrawing({strategies, baselines}, names, chosen) {
     about: drawn.map(({points}) => points[0].lines().join(", ")).join("; ") + ". " +
       rules.map(({y, name}) => `Baseline ${name}: ${heightText(height, y)}`).join("; "),
     x: {kind: "bytes", label: BYTES_MEASURES[x]},
-    y: {kind: "ratio", label: height.words, log: height.log},
+    y: {kind: "ratio", label: `${height.words}, ${height.better} is best`, log: height.log},
   }).node, missing.length > 0 && el("p", {class: "about"}, `Not drawn: ${missing.join(", ")}` +
     (height.log ? ", whose cosine is 1 or unknown." : ", which lack one of the figures."))]
     .filter(Boolean);
 }
 
 function tradeOff(input, names) {
-  const chosen = {x: "saved_distinct_bytes", height: HEIGHTS.cosine, baselines: true};
+  const {strategies, baselines} = input.report.fidelity;
+  const near = strategies.every(({cosine}) => cosine === null || cosine > NEAR_ONE) &&
+    strategies.some((one) => HEIGHTS.distance.of(one) !== null);
+  const start = near ? "distance" : "cosine";
+  const chosen = {x: "saved_distinct_bytes", height: HEIGHTS[start], baselines: true};
   const holder = el("div");
   const build = (change) => {
     Object.assign(chosen, change);
@@ -112,13 +120,13 @@ function tradeOff(input, names) {
   }}}, "Baselines");
   const controls = [
     chooser({label: "Bytes", choices: Object.entries(BYTES_MEASURES), change: (x) => build({x})}),
-    chooser({label: "Fidelity", change: (key) => build({height: HEIGHTS[key]}),
+    chooser({label: "Fidelity", value: start, change: (key) => build({height: HEIGHTS[key]}),
              choices: Object.entries(HEIGHTS).map(([key, {words: text, log}]) =>
                [key, log ? `${text}, logarithmic` : text])}),
-    input.report.fidelity.baselines.length > 0 && toggle];
+    baselines.length > 0 && toggle];
   build({});
   return figure({title: "Fidelity against bytes", controls, plot: holder,
-    about: "Less bytes are further left. Dashed: the exact gradient of other samples.",
+    about: "Further left are fewer bytes. Dashed: the exact gradient of other samples.",
     table: () => strategiesTable(input, names)}).node;
 }
 

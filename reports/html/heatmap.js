@@ -94,16 +94,18 @@ function cellNodes(value, box, kind, scale) {
     {"text-anchor": "middle", class: "in-cell", fill: readableOn(colour)})];
 }
 
+const NAME_PITCH = 15;
+
 // Names below columns: those that have room, in order.
 function slantedNames(names, middle, y) {
   const group = svg("g", {class: "axis"});
   let end = -Infinity;
   names.forEach((name, i) => {
     const x = middle(i);
-    if (x - 7 < end) return;
+    if (x - NAME_PITCH / 2 < end) return;
     group.append(svg("text", {"text-anchor": "end", transform: `translate(${x + 4} ${y}) rotate(-50)`},
       name.length > 26 ? `…${name.slice(-25)}` : name));
-    end = x + 7;
+    end = x + NAME_PITCH / 2;
   });
   return group;
 }

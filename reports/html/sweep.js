@@ -4,6 +4,7 @@ const STATUS_WORDS = {finished: "finished", failed: "failed", out_of_memory: "ou
                       killed: "killed", not_run: "not run"};
 const LINES_AT_ONCE = 8;
 const BARS_AT_ONCE = 16;
+const VALUES_SHOWN = 12;
 
 class Sweep {
   constructor(input) {
@@ -330,6 +331,11 @@ function pointsTable(sweep) {
     ]});
 }
 
+function valuesText(values) {
+  const more = values.length - VALUES_SHOWN;
+  return values.slice(0, VALUES_SHOWN).join("  |  ") + (more > 0 ? `  and ${countText(more)} more` : "");
+}
+
 function sweepHead(sweep) {
   const {report} = sweep;
   const tiles = [["Points", report.points.length],
@@ -339,7 +345,7 @@ function sweepHead(sweep) {
       el("dt", null, name), el("dd", null, figureText("count", count))))),
     el("div", {class: "card"}, el("h3", null, `What was swept with sbp-${report.command}`),
       report.about && el("p", {class: "about"}, report.about),
-      pairsTable("Axes", report.axes.map(({name, values}) => [name, values.join("  |  ")])))];
+      pairsTable("Axes", report.axes.map(({name, values}) => [name, valuesText(values)])))];
 }
 
 function sweepSections(inputs) {

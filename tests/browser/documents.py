@@ -136,6 +136,63 @@ def training(epochs=3, steps=20, **configuration):
     return report
 
 
+def agreement(cosine):
+    reason = "the exact gradient is zero, or absent"
+    keys = ("cosine", "relative_error", "norm_ratio", "sign_agreement")
+    if cosine is None:
+        return {name: value for key in keys for name, value in ((key, None), (f"{key}_reason", reason))}
+    return dict(zip(keys, (cosine, math.sqrt(max(0, 2 - 2 * cosine)), (1 + cosine) / 2,
+                           0.5 + abs(cosine) / 2)))
+
+
+def over_layers(rows):
+    spreads = {}
+    for key in ("cosine", "relative_error", "norm_ratio", "sign_agreement"):
+        values = [(row[key], row["name"]) for row in rows if row[key] is not None]
+        (least, at_least), (most, at_most) = min(values), max(values)
+        spreads[key] = {"mean": sum(value for value, _ in values) / len(values), "minimum": least,
+                        "minimum_layer": at_least, "maximum": most, "maximum_layer": at_most}
+    return spreads
+
+
+def gradient_strategy(name, keep, layers, names=()):
+    cosine = 0.3 + 0.7 * keep
+    rows = []
+    for i, (layer_name, kind) in enumerate([*layer_names(layers), *((name, "linear") for name in names)]):
+        own = None if i == 3 else 1.0 if keep == 1 else cosine - 0.2 * i / (layers + 1)
+        rows.append({"name": layer_name, "kind": kind, "elements": 100 + i, **agreement(own),
+                     "local_cosine": cosine, "local_relative_error": 0.25, "exact_norm": 0.5,
+                     "noise_ratio": 0.125, "saved_distinct_bytes": 1000 * i})
+    return {"spec": f"{name},mask=grid,attention=query", "effective_keep_ratio": keep,
+            "forward_exact": True, "name": name, "scoring": "passes", **agreement(cosine),
+            "update_cosine": cosine, "over_layers": over_layers(rows),
+            "noise": {"masks": 4, "cosine_of_mean": cosine, "squared_bias": 0.01, "variance": 0.02,
+                      "noise_ratio": 0.25, "effective_batch": 6.4},
+            "saved_distinct_bytes": int(200 * MIB * keep) + 7, "saved_index_bytes": 80,
+            "peak_bytes": int(300 * MIB * keep) + 11, "layers": rows, "parameters": []}
+
+
+def correlate(layers=30, keeps=(1.0, 0.25, 0.5, 0.75), names=()):
+    report = header("correlate", ["sbp-correlate"])
+    strategies = [gradient_strategy(f"sbp:keep={keep}" if keep < 1 else "full", keep, layers, names)
+                  for keep in keeps]
+    report |= {
+        "model": model(), "state": {"steps": 50, "source": "trained here", "loss": 2.125,
+                                    "gradient_norm": 1.5, "batch_variance": 0.75},
+        "interrupted": False, "seconds": 4.5, "fidelity": {
+            "batches": 2, "strategies": strategies, "baselines": [
+                {"name": name, **agreement(cosine), "update_cosine": cosine,
+                 "over_layers": strategies[-1]["over_layers"]}
+                for name, cosine in (("half_batch", 0.6), ("other_batch", 0.1))]}}
+    return report
+
+
+def fidelity_points(count=4):
+    return [{"step": 10 * i, **agreement(1 - 0.1 * i), "layer_cosine": {
+        "mean": 0.9 - 0.1 * i, "minimum": 0.5 - 0.1 * i, "minimum_layer": "blocks.0.mlp.fc1",
+        "maximum": 1.0, "maximum_layer": "head"}} for i in range(count)]
+
+
 def sweep(keeps=10, masks=("grid", "random"), seeds=3, command="profile"):
     """Full backward, and every mask at every keep ratio; each with all seeds."""
     report = header("sweep", ["sbp-sweep"])

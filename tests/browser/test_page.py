@@ -4,6 +4,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -119,6 +120,7 @@ ALL = {
     "profiles": lambda: [documents.profile(), documents.profile(layers=12), documents.profile()],
     "train": lambda: [documents.training()],
     "trains": lambda: [documents.training(), documents.training(epochs=5)],
+    "correlate": lambda: [documents.correlate()],
     "sweep": lambda: [documents.sweep()],
     "sweep of one": lambda: [documents.sweep(keeps=1, masks=(), seeds=1)],
     "all": lambda: [documents.profile(), documents.training(), documents.sweep()],
@@ -222,6 +224,56 @@ class Figures(PageTest):
         self.assertEqual(self.table("Training loss"),
                          [[i + 1, loss] for i, loss in enumerate(report["step_losses"])])
 
+    def test_gradients_during_training(self):
+        report = documents.training()
+        report["fidelity"] = documents.fidelity_points()
+        self.open(report)
+        self.open_tables()
+        self.assertEqual(self.table("Gradient during training"), [
+            [one["step"], one["cosine"], one["relative_error"], one["norm_ratio"],
+             one["sign_agreement"], one["layer_cosine"]["mean"], one["layer_cosine"]["minimum"],
+             "blocks.0.mlp.fc1"] for one in report["fidelity"]])
+
+    def test_strategies_and_baselines(self):
+        report = documents.correlate()
+        self.open(report)
+        columns = self.run("[...document.querySelectorAll('#fidelity thead th')].map((one) =>"
+                           "one.textContent)")
+        rows = {row[0]: dict(zip(columns, row)) for row in self.table("Strategies and baselines")}
+        for one in report["fidelity"]["strategies"]:
+            row = rows[one["name"]]
+            self.assertEqual(
+                [row["Cosine"], row["Relative error"], row["Norm ratio"], row["Equal signs"],
+                 row["Worst layer's cosine"], row["Worst layer"], row["Saved distinct (bytes)"],
+                 row["Peak (bytes)"], row["Keep, got"], row["Whole spec"]],
+                [one["cosine"], one["relative_error"], one["norm_ratio"], one["sign_agreement"],
+                 one["over_layers"]["cosine"]["minimum"], one["over_layers"]["cosine"]["minimum_layer"],
+                 one["saved_distinct_bytes"], one["peak_bytes"], one["effective_keep_ratio"],
+                 one["spec"]])
+        self.assertEqual(rows["baseline: half the batch"]["Cosine"], 0.6)
+        self.assertEqual(rows["baseline: another batch"]["Cosine"], 0.1)
+
+    def test_fidelity_by_layer(self):
+        report = documents.correlate()
+        self.open(report)
+        for key, words in (("cosine", "Cosine"), ("local_cosine", "Local cosine"),
+                           ("norm_ratio", "Norm ratio")):
+            with self.subTest(key):
+                choose = ("[...document.querySelectorAll('#fidelity select')].find((one) =>"
+                          "[...one.options].some(({value}) => value === 'local_cosine'))")
+                self.run(f"{choose}.value = '{key}'; {choose}.dispatchEvent(new Event('change'))")
+                self.open_tables()
+                rows = self.table(f"Fidelity by layer: {words}")
+                expected = [[one["name"]] + [
+                    "–a" if strategy["layers"][i][key] is None else strategy["layers"][i][key]
+                    for strategy in report["fidelity"]["strategies"]]
+                    for i, one in enumerate(report["fidelity"]["strategies"][0]["layers"])
+                    if one["kind"] != "block"]
+                self.assertEqual([[row[0], *row[2:]] for row in rows], expected)
+                cells = self.run("document.querySelectorAll('#fidelity .surface:has(.unknown-cell) rect,"
+                                 "#fidelity .figure-tools ~ div .surface rect').length")
+                self.assertGreater(cells, 0)
+
     def test_points_of_a_sweep(self):
         report = documents.sweep()
         self.open(report)
@@ -276,6 +328,47 @@ class Figures(PageTest):
         x, y = columns.index("Saved for backward (bytes)"), columns.index("Cosine")
         self.assertEqual([(row[x], row[y]) for row in self.table("Points of the Pareto front")],
                          expected)
+
+
+class Texts(PageTest):
+    """What is read, not only what is there."""
+
+    def test_bytes_ratios_and_times_as_people_write_them(self):
+        report = documents.profile()
+        report["memory"]["peak_bytes"] = 358243144
+        report["memory"]["transient_peak_bytes"] = 1023
+        report["memory"]["saved"]["distinct_bytes"] = 1048525  # 1,023.95 KiB
+        report["strategy"]["effective_keep_ratio"] = 0.999951
+        self.open(report)
+        self.assertEqual(self.run("[...document.querySelectorAll('.tile data')].map((one) =>"
+                                  "one.textContent)"),
+                         ["341.6 MiB", "1.0 MiB", "1023 B", "792 B", "52.5 ms", "152.38", "0.99995"])
+
+    def test_no_figure_is_empty(self):
+        for name, make in ALL.items():
+            with self.subTest(name):
+                self.open(*make())
+                self.open_tables()
+                self.open_details()
+                self.assertEqual(self.run("[...document.querySelectorAll('data')].filter((one) =>"
+                                          "!/\\d/.test(one.textContent)).length"), 0)
+                self.assertIsNone(self.run(
+                    "document.body.innerText.match(/undefined|NaN|\\[object|Infinity/)?.[0]"))
+
+
+class Scripts(unittest.TestCase):
+    def test_the_files_share_a_scope_and_so_every_name_is_there_once(self):
+        names = []
+        for file in sorted((ROOT / "reports/html").glob("*.js")):
+            names += re.findall(r"^(?:function|class|const|let) (\w+)", file.read_text(), re.MULTILINE)
+        self.assertGreater(len(names), 100)
+        self.assertEqual({name for name in names if names.count(name) > 1}, set())
+
+    def test_no_markup_from_strings(self):
+        for file in sorted((ROOT / "reports/html").glob("*.js")):
+            found = re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|"
+                               r"fetch\(|XMLHttpRequest|import\(|new Function", file.read_text())
+            self.assertEqual(found, [], file.name)
 
 
 class Hostile(PageTest):
