@@ -4,11 +4,13 @@
 
 namespace sbp::cli {
 
-void add_run_options(Parser& parser, experiments::RunOptions& run) {
+void add_run_options(Parser& parser, experiments::RunOptions& run, OneStrategy strategy) {
   parser.group("What to run (a SPEC is NAME or NAME:KEY=VALUE,KEY=VALUE; see --list)");
   parser.text({"--model", "SPEC", "the model"}, run.model);
   parser.text({"--data", "SPEC", "the images"}, run.data);
-  parser.text({"--strategy", "SPEC", "what of the backward pass is dropped"}, run.strategy);
+  if (strategy == OneStrategy::yes) {
+    parser.text({"--strategy", "SPEC", "what of the backward pass is dropped"}, run.strategy);
+  }
   parser.text({"--optimizer", "SPEC", "the optimizer"}, run.optimizer);
   parser.integer({"--batch", "N", "images a step"}, run.batch, {1, 1'000'000});
   parser.integer({"--accumulate", "N", "batches whose gradients make one step"}, run.accumulate,

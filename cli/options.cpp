@@ -53,6 +53,8 @@ void add_training_options(Parser& parser, experiments::TrainOptions& run) {
               run.label_smoothing, {.minimum = 0.0, .maximum = 1.0, .open_maximum = true});
   parser.integer({"--evaluate-every", "N", "epochs; 0: only at the end"}, run.evaluate_every,
                  kCount);
+  parser.integer({"--fidelity-every", "N", "steps between looks at the exact gradient; 0: none"},
+                 run.fidelity_every, kCount);
   parser.integer({"--evaluation-samples", "N", "at most; default all"}, run.evaluation_samples,
                  kPositive);
   parser.flag({"--flip", "", "flip training images at random"}, run.flip);

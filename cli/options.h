@@ -35,6 +35,13 @@ struct TrainCommand {
   std::string list;
 };
 
+struct CorrelateCommand {
+  experiments::CorrelateOptions run;
+  OutputOptions output;
+  std::int64_t top = 10;
+  std::string list;
+};
+
 struct ReportCommand {
   std::vector<std::string> files;  // "-": standard input; a folder: of a sweep
   bool diff = false;
@@ -56,6 +63,7 @@ struct Answer {
 // option, its value and what would be right.
 std::variant<ProfileCommand, Answer> parse_profile(const std::vector<std::string>& arguments);
 std::variant<TrainCommand, Answer> parse_train(const std::vector<std::string>& arguments);
+std::variant<CorrelateCommand, Answer> parse_correlate(const std::vector<std::string>& arguments);
 std::variant<ReportCommand, Answer> parse_report_command(const std::vector<std::string>& arguments);
 
 // What --list takes.

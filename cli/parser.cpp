@@ -6,6 +6,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "experiments/recipes/option_file.h"
@@ -81,7 +82,8 @@ class Parser::Library {
   std::map<std::string, Take> takers;                      // long name -> what keeps its value
   std::vector<std::pair<std::string, std::string>> typed;  // long name, value
   std::vector<std::vector<std::string>> alternatives;
-  std::string file_option;  // long name; empty: there is none
+  std::set<std::string> repeatable;  // long names
+  std::string file_option;           // long name; empty: there is none
 
  private:
   const std::vector<std::string>* alternatives_of(const std::string& name) const;
@@ -134,6 +136,7 @@ void Parser::Library::take_file(const std::string& path) {
                                 "; give one of the two"));
       }
     }
+    if (repeatable.contains(name) && is_typed(name)) continue;
     try {
       taker->second(value);
     } catch (const UsageError& error) {
@@ -177,6 +180,25 @@ void Parser::text(const OptionHelp& help, std::string& target) {
     if (value.empty()) refuse(help, value, concat("a ", help.value, ", not empty"));
     target = value;
   });
+}
+
+void Parser::texts(const OptionHelp& help, std::vector<std::string>& target) {
+  const std::string name = shown_name(help.names);
+  library_->repeatable.insert(name);
+  library_->takers[name] = [help, &target](const std::string& value) {
+    if (value.empty()) refuse(help, value, concat("a ", help.value, ", not empty"));
+    target.push_back(value);
+  };
+  library_->app
+      .add_option_function<std::vector<std::string>>(
+          help.names,
+          [this, name](const std::vector<std::string>& values) {
+            for (const std::string& value : values) library_->typed.emplace_back(name, value);
+          },
+          help.description)
+      ->allow_extra_args(false)
+      ->type_name(help.value)
+      ->group(library_->heading);
 }
 
 void Parser::choice(const OptionHelp& help, std::string& target,

@@ -40,6 +40,8 @@ class Parser {
   void group(std::string heading);
 
   void text(const OptionHelp& help, std::string& target);
+  // May be given many times, in the order of `target`; what is typed replaces what a file says.
+  void texts(const OptionHelp& help, std::vector<std::string>& target);
   void choice(const OptionHelp& help, std::string& target, const std::vector<std::string>& words);
   void integer(const OptionHelp& help, std::int64_t& target, IntegerRange range);
   // No default is shown: it stands in the description.

@@ -33,6 +33,8 @@ class KeptCodec : public SavedCodec {
  public:
   explicit KeptCodec(const KeepRule& rule) : rule_(rule) {}
 
+  bool draws() const override { return rule_.selection == Selection::random; }
+
   Packed encode(const at::Tensor& tensor, const StreamKey& key) const override {
     check_device(tensor.device());
     const at::Tensor value = lies_together(tensor) ? tensor : tensor.contiguous();

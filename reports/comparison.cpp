@@ -36,6 +36,12 @@ struct Subjects {
   void operator()(const TrainReport& report) const {
     all.push_back({name, "train", report.model, report.strategy, figures_of(report)});
   }
+  void operator()(const CorrelateReport& report) const {
+    for (const StrategyFidelity& strategy : report.strategies) {
+      all.push_back(
+          {name, "correlate", report.model, strategy.strategy, figures_of(report, strategy)});
+    }
+  }
   void operator()(const SweepReport&) const {
     throw Error(concat("cannot compare '", name,
                        "' with other reports: it is a sweep, whose points are rows of its own; "

@@ -13,8 +13,11 @@
 namespace sbp::reports {
 namespace {
 
-// A text with its sign.
-std::string with_plus(double value, const std::string& text) {
+// A text with its sign; what is shown as nothing has none.
+std::string with_sign(double value, std::string text) {
+  if (text.find_first_of("123456789") == std::string::npos) {
+    return text.starts_with('-') ? text.substr(1) : text;
+  }
   return value > 0 ? "+" + text : text;
 }
 
@@ -40,10 +43,10 @@ struct Shown {
     return change_text(change.value);
   }
   std::string operator()(const cell::NumberChange& change) const {
-    return with_plus(change.value, number_text(change.value, change.decimals));
+    return with_sign(change.value, number_text(change.value, change.decimals));
   }
   std::string operator()(const cell::PercentChange& change) const {
-    return with_plus(change.value, number_text(100.0 * change.value, 2) + " points");
+    return with_sign(change.value, number_text(100.0 * change.value, 2) + " points");
   }
   std::string operator()(const cell::SecondsChange& change) const {
     return (change.value < 0 ? "-" : "+") + seconds_text(std::abs(change.value));

@@ -91,7 +91,7 @@ std::vector<std::string> settings_notes(const Header& before, const Header& afte
   std::vector<std::string> keys;
   for (const Header* header : {&before, &after}) {
     for (const auto& [key, value] : header->configuration) {
-      const bool is_told = key == "model" || key == "strategy";
+      const bool is_told = key == "model" || key == "strategy" || key == "strategies";
       if (!is_told && std::ranges::find(keys, key) == keys.end()) keys.push_back(key);
     }
   }

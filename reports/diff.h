@@ -15,6 +15,7 @@ namespace sbp::reports {
 // program are said at the top and compared all the same.
 Document difference_of(const ProfileReport& before, const ProfileReport& after);
 Document difference_of(const TrainReport& before, const TrainReport& after);
+Document difference_of(const CorrelateReport& before, const CorrelateReport& after);
 Document difference_of(const SweepReport& before, const SweepReport& after);
 Document difference_of(const NamedReport& before, const NamedReport& after);
 

@@ -13,6 +13,7 @@ std::string kind_of(const AnyReport& report) {
   struct Word {
     std::string_view operator()(const ProfileReport&) const { return kProfileKind; }
     std::string_view operator()(const TrainReport&) const { return kTrainKind; }
+    std::string_view operator()(const CorrelateReport&) const { return kCorrelateKind; }
     std::string_view operator()(const SweepReport&) const { return kSweepKind; }
   };
   return std::string(std::visit(Word(), report));

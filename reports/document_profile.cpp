@@ -110,7 +110,7 @@ DataTable time_table(const std::optional<StepTimes>& times) {
 Document document_of(const ProfileReport& report) {
   const profiler::MemoryProfile& memory = report.memory;
   Document document{.title = "profile of one step"};
-  document.facts = header_facts(report.header, report.model, report.strategy);
+  document.facts = header_facts(report.header, report.model, &report.strategy);
   for (auto& fact : memory_facts(report)) document.facts.push_back(std::move(fact));
   document.tables = {summary_table(report.model, report.strategy, figures_of(report)),
                      categories_table(memory.categories_at_peak, memory.peak.bytes),

@@ -85,7 +85,7 @@ DataTable fidelity_table(const std::vector<FidelityPoint>& points) {
 
 Document document_of(const TrainReport& report) {
   Document document{.title = "training run"};
-  document.facts = header_facts(report.header, report.model, report.strategy);
+  document.facts = header_facts(report.header, report.model, &report.strategy);
   for (auto& fact : result_facts(report)) document.facts.push_back(std::move(fact));
   if (report.interrupted) {
     document.notes.push_back(concat("interrupted after ", count_text(report.steps),

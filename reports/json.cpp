@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "reports/json_correlate.h"
 #include "reports/json_words.h"
 #include "reports/json_writing.h"
 
@@ -289,6 +290,7 @@ std::string to_json(const TrainReport& report) {
   } else {
     set_unknown(object, "memory", "no step was traced");
   }
+  object["fidelity"] = fidelity_points_json(report.fidelity);
   set_step_losses(object, report.step_losses);
   return document(object);
 }

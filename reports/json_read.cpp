@@ -1,4 +1,5 @@
 #include "reports/json.h"
+#include "reports/json_correlate.h"
 #include "reports/json_reading.h"
 #include "reports/json_words.h"
 
@@ -210,6 +211,7 @@ TrainReport read_train(const Node& node) {
   report.final_evaluation = optional_part(node, "final_evaluation", read_evaluation);
   report.final_averaged_evaluation = later_part(node, "final_averaged_evaluation", read_evaluation);
   report.memory = optional_part(node, "memory", read_memory_summary);
+  if (node.has("fidelity")) report.fidelity = list(node["fidelity"], read_fidelity_point);
   report.step_losses = list(node["step_losses"], read_loss);
   return report;
 }
@@ -240,9 +242,10 @@ AnyReport parse_report(std::string_view json, std::string_view source) {
   const std::string kind = document["kind"].text();
   if (kind == kProfileKind) return read_profile(document);
   if (kind == kTrainKind) return read_train(document);
+  if (kind == kCorrelateKind) return read_correlate(document);
   if (kind == kSweepKind) return read_sweep(document);
   document["kind"].fail(concat("is ", "'", kind, "'", ", not one of ", kProfileKind, ", ",
-                               kTrainKind, ", ", kSweepKind));
+                               kTrainKind, ", ", kCorrelateKind, ", ", kSweepKind));
 }
 
 }  // namespace sbp::reports

@@ -9,6 +9,7 @@ inline constexpr std::string_view kSchemaName = "sbp-report";
 inline constexpr std::string_view kTrainKind = "train";
 inline constexpr std::string_view kProfileKind = "profile";
 inline constexpr std::string_view kSweepKind = "sweep";
+inline constexpr std::string_view kCorrelateKind = "correlate";
 
 // A null with one of these reasons stands for a number that JSON cannot write; the reader gives
 // the number back.

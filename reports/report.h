@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -232,8 +233,11 @@ struct MaskNoise {
 
 // How the gradients of a strategy came about.
 enum class Scoring { passes, one_pass };
+inline constexpr int kScoringCount = 2;
+std::string_view to_string(Scoring scoring);
 
 struct StrategyFidelity {
+  std::string name;  // its spec as typed
   StrategyOutcome strategy;
   Scoring scoring = Scoring::passes;
   Agreement agreement;  // overall: means over masks and batches

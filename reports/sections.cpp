@@ -81,7 +81,7 @@ std::string facts_text(const Facts& facts) {
   return table.text();
 }
 
-Facts header_facts(const Header& header, const ModelFacts& model, const StrategyOutcome& strategy) {
+Facts header_facts(const Header& header, const ModelFacts& model, const StrategyOutcome* strategy) {
   Facts facts = {{"model", model.spec}};
   std::string size =
       concat(count_text(model.parameter_count), " parameters, ", bytes_text(model.parameter_bytes));
@@ -89,8 +89,10 @@ Facts header_facts(const Header& header, const ModelFacts& model, const Strategy
   facts.emplace_back("", size);
   facts.emplace_back("data", joined_facts({configured(header, "data"),
                                            with_word(configured(header, "batch"), "batch")}));
-  facts.emplace_back("strategy", strategy.spec);
-  facts.emplace_back("", outcome_text(strategy));
+  if (strategy != nullptr) {
+    facts.emplace_back("strategy", strategy->spec);
+    facts.emplace_back("", outcome_text(*strategy));
+  }
   facts.emplace_back("optimizer", configured(header, "optimizer"));
   if (const std::string step = unusual_facts(header); !step.empty()) {
     facts.emplace_back("step", step);
@@ -103,7 +105,7 @@ Facts header_facts(const Header& header, const ModelFacts& model, const Strategy
 }
 
 std::string header_text(std::string_view title, const Header& header, const ModelFacts& model,
-                        const StrategyOutcome& strategy, bool color) {
+                        const StrategyOutcome* strategy, bool color) {
   return heading(title, color) + facts_text(header_facts(header, model, strategy));
 }
 

@@ -31,18 +31,20 @@ std::string heading(std::string_view text, bool color);
 using Facts = std::vector<std::pair<std::string, std::string>>;
 std::string facts_text(const Facts& facts);
 
-// What was run: model, data, strategy, device.
-Facts header_facts(const Header& header, const ModelFacts& model, const StrategyOutcome& strategy);
+// What was run: model, data, strategy (nullptr: several), device.
+Facts header_facts(const Header& header, const ModelFacts& model, const StrategyOutcome* strategy);
 // The memory of a profile in short: the peak, what of it is transient, saved bytes, the ledger.
 Facts memory_facts(const ProfileReport& report);
 // What a training run came to: steps, losses, evaluation.
 Facts result_facts(const TrainReport& report);
 Facts memory_facts(const MemorySummary& memory);
+// The training state that gradients were compared at.
+Facts state_facts(const CorrelateReport& report);
 // What a sweep is of, and how many of its points are finished.
 Facts sweep_facts(const SweepReport& report);
 // "profile of one step" and the facts.
 std::string header_text(std::string_view title, const Header& header, const ModelFacts& model,
-                        const StrategyOutcome& strategy, bool color);
+                        const StrategyOutcome* strategy, bool color);
 
 // "effective keep ratio 0.5025, forward exact".
 std::string outcome_text(const StrategyOutcome& strategy);

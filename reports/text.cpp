@@ -1,5 +1,7 @@
 #include "reports/text.h"
 
+#include <algorithm>
+
 #include "reports/format.h"
 #include "reports/sections.h"
 #include "reports/table.h"
@@ -36,6 +38,32 @@ std::string epochs_text(const std::vector<EpochResult>& epochs) {
                seconds_text(epoch.seconds)});
   }
   return table.text();
+}
+
+// Some of them, evenly chosen: the report has them all.
+std::string fidelity_text(const std::vector<FidelityPoint>& points, bool color) {
+  constexpr std::size_t kMostShown = 12;
+  Table table({{"before step", Align::right},
+               {"cosine", Align::right},
+               {"layers", Align::right},
+               {"least", Align::right},
+               {"in layer"},
+               {"error", Align::right},
+               {"norm", Align::right},
+               {"signs", Align::right}});
+  const auto figure = [](const std::optional<double>& value) {
+    return value ? number_text(*value, 4) : std::string("-");
+  };
+  const std::size_t shown = std::min(points.size(), kMostShown);
+  for (std::size_t i = 0; i < shown; ++i) {
+    const std::size_t at = shown == 1 ? 0 : i * (points.size() - 1) / (shown - 1);
+    const FidelityPoint& point = points[at];
+    table.add({count_text(point.step + 1), figure(point.agreement.cosine),
+               figure(point.cosine_over_layers.mean), figure(point.cosine_over_layers.minimum),
+               point.cosine_over_layers.minimum_layer, figure(point.agreement.relative_error),
+               figure(point.agreement.norm_ratio), figure(point.agreement.sign_agreement)});
+  }
+  return "\n" + heading("gradients against the exact ones", color) + table.text();
 }
 
 std::string summary_text(const MemorySummary& memory, bool color) {
@@ -77,7 +105,7 @@ Facts result_facts(const TrainReport& report) {
 std::string to_text(const TrainReport& report, const TextOptions& options) {
   const bool color = options.color;
   std::string text =
-      header_text("training run", report.header, report.model, report.strategy, color);
+      header_text("training run", report.header, report.model, &report.strategy, color);
   if (report.interrupted) {
     text += concat("\ninterrupted after ", count_text(report.steps),
                    report.steps == 1 ? " step" : " steps", "\n");
@@ -86,6 +114,7 @@ std::string to_text(const TrainReport& report, const TextOptions& options) {
     text += "\n" + heading("epochs", color) + epochs_text(report.epochs);
   }
   text += "\n" + heading("result", color) + facts_text(result_facts(report));
+  if (!report.fidelity.empty()) text += fidelity_text(report.fidelity, color);
   if (report.memory) text += summary_text(*report.memory, color);
   return text + warnings_text(report.header, color);
 }

@@ -101,7 +101,7 @@ std::string to_text(const profiler::MemoryProfile& memory, const TextOptions& op
 std::string to_text(const ProfileReport& report, const TextOptions& options) {
   const bool color = options.color;
   std::string text =
-      header_text("profile of one step", report.header, report.model, report.strategy, color);
+      header_text("profile of one step", report.header, report.model, &report.strategy, color);
   text += totals_text(report, color) + parts_text(report.memory, options);
   const std::string plan = plan_rows_text(report.plan);
   if (!plan.empty()) text += "\n" + heading("plan", color) + plan;

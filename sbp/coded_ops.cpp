@@ -26,8 +26,7 @@ struct CodedLinearBackward : autograd::Node {
     autograd::variable_list result(3);
     // The weight gradient first: the decoded input is gone before the input gradient is made.
     if (task_should_compute_output(1)) {
-      const at::Tensor decoded = input.decode();
-      result[1] = rows.t().mm(decoded.reshape({-1, decoded.size(-1)}));
+      result[1] = linear_weight_gradient(input.decode(), gradient);
     }
     if (task_should_compute_output(0)) {
       result[0] = rows.mm(weight.unpack()).view(input.coded().sizes);
@@ -72,6 +71,10 @@ struct CodedReluBackward : autograd::Node {
 };
 
 }  // namespace
+
+at::Tensor linear_weight_gradient(const at::Tensor& x, const at::Tensor& gradient) {
+  return gradient.reshape({-1, gradient.size(-1)}).t().mm(x.reshape({-1, x.size(-1)}));
+}
 
 at::Tensor coded_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                         const Coding& coding) {

@@ -7,6 +7,9 @@
 
 namespace sbp {
 
+// [out, in] of a linear with input x [..., in] and output gradient [..., out].
+at::Tensor linear_weight_gradient(const at::Tensor& x, const at::Tensor& gradient);
+
 // x [..., in], weight [out, in], bias [out] or undefined. Only the weight gradient uses the
 // decoded input; input and bias gradients are exact. A weight stored [in, out], as that of GPT-2's
 // Conv1D, is given transposed, as a view.

@@ -46,28 +46,6 @@ struct PadBackward : autograd::Node {
   PaddingMode mode = PaddingMode::zeros;
 };
 
-// x with its padding around it; x itself where the convolution pads with zeros.
-at::Tensor padded(const at::Tensor& x, const Convolution& c) {
-  if (c.padding_mode == PaddingMode::zeros || c.padding == 0) return x;
-  const std::array<std::int64_t, 4> sides{c.padding, c.padding, c.padding, c.padding};
-  const std::string_view mode = word_of(c.padding_mode);
-  const c10::string_view word(mode.data(), mode.size());
-  if (c.padding_mode == PaddingMode::circular || !autograd::compute_requires_grad(x)) {
-    return at::pad(x, sides, word);
-  }
-  at::Tensor result;
-  {
-    const c10::NoGradGuard no_grad;
-    result = at::pad(x, sides, word);
-  }
-  auto node = c10::make_intrusive<PadBackward>(autograd::collect_next_edges(x));
-  node->sizes = x.sizes().vec();
-  node->padding = c.padding;
-  node->mode = c.padding_mode;
-  autograd::set_history(result, node);
-  return result;
-}
-
 // Zeros that the convolution itself puts around the image.
 std::int64_t own_padding(const Convolution& c) {
   return c.padding_mode == PaddingMode::zeros ? c.padding : 0;
@@ -110,15 +88,47 @@ struct CodedConvolutionBackward : autograd::Node {
 
 }  // namespace
 
+at::Tensor padded_image(const at::Tensor& x, const Convolution& c) {
+  if (c.padding_mode == PaddingMode::zeros || c.padding == 0) return x;
+  const std::array<std::int64_t, 4> sides{c.padding, c.padding, c.padding, c.padding};
+  const std::string_view mode = word_of(c.padding_mode);
+  const c10::string_view word(mode.data(), mode.size());
+  if (c.padding_mode == PaddingMode::circular || !autograd::compute_requires_grad(x)) {
+    return at::pad(x, sides, word);
+  }
+  at::Tensor result;
+  {
+    const c10::NoGradGuard no_grad;
+    result = at::pad(x, sides, word);
+  }
+  auto node = c10::make_intrusive<PadBackward>(autograd::collect_next_edges(x));
+  node->sizes = x.sizes().vec();
+  node->padding = c.padding;
+  node->mode = c.padding_mode;
+  autograd::set_history(result, node);
+  return result;
+}
+
+at::Tensor convolution_weight_gradient(const at::Tensor& image, const at::Tensor& gradient,
+                                       const Convolution& convolution) {
+  const auto& c = convolution;
+  const std::array<std::int64_t, 2> strides{c.stride, c.stride},
+      paddings{own_padding(c), own_padding(c)}, dilations{c.dilation, c.dilation}, none{0, 0};
+  const std::array<bool, 3> weight_only{false, true, false};
+  return std::get<1>(at::convolution_backward(gradient, image, c.weight, at::OptionalIntArrayRef(),
+                                              strides, paddings, dilations, /*transposed=*/false,
+                                              none, c.groups, weight_only));
+}
+
 at::Tensor conv2d(const at::Tensor& x, const Convolution& convolution) {
-  return convolve(padded(x, convolution), convolution);
+  return convolve(padded_image(x, convolution), convolution);
 }
 
 at::Tensor coded_conv2d(const at::Tensor& x, const Convolution& convolution, const Coding& coding) {
   const auto& [weight, bias, stride, padding, groups, dilation, mode] = convolution;
   // A frozen weight needs no input kept.
   if (!autograd::compute_requires_grad(weight)) return conv2d(x, convolution);
-  const at::Tensor image = padded(x, convolution);
+  const at::Tensor image = padded_image(x, convolution);
   auto node = c10::make_intrusive<CodedConvolutionBackward>(
       autograd::collect_next_edges(image, weight, bias));
   const c10::NoGradGuard no_grad;

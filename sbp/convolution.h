@@ -24,6 +24,12 @@ struct Convolution {
 // Saves x. Padding other than zeros is done first; then the padded image is what is saved.
 at::Tensor conv2d(const at::Tensor& x, const Convolution& convolution);
 
+// What is convolved: x, padded unless the convolution itself puts zeros around it.
+at::Tensor padded_image(const at::Tensor& x, const Convolution& convolution);
+// Of the weight, for an image that padded_image gave; without recording.
+at::Tensor convolution_weight_gradient(const at::Tensor& image, const at::Tensor& gradient,
+                                       const Convolution& convolution);
+
 // The same value, bit for bit. Saves the code of the same tensor; only the weight gradient uses
 // what it decodes to, input and bias gradients are exact.
 at::Tensor coded_conv2d(const at::Tensor& x, const Convolution& convolution, const Coding& coding);

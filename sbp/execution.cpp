@@ -109,7 +109,7 @@ std::vector<KeptCells> Execution::draw_cells(std::size_t group) const {
   std::vector<KeptCells> cells;
   for (std::int64_t sample = 0; sample < (mask.per_sample ? step_.batch : 1); ++sample) {
     MaskRequest request = mask_request(plan_, static_cast<std::int32_t>(group));
-    request.step = step_.step;
+    request.step = mask_step();
     request.sample = sample;
     cells.push_back(masks_.draw(request));
     if (cells.back().size() != cells.front().size()) {
@@ -181,7 +181,7 @@ Coding Execution::coding(SiteId site, SavedRole role) {
   if (!step_.training || found == codecs.end()) return {};
   return {.codec = found->second,
           .key = {.seed = step_.seed,
-                  .step = step_.step,
+                  .step = mask_step(),
                   .site = static_cast<std::uint32_t>(site),
                   .purpose = Purpose::sampling},
           .shared = &shared_codes_};
@@ -203,8 +203,12 @@ at::Tensor Execution::linear(SiteId site, const at::Tensor& x, const at::Tensor&
   const at::Tensor w = weight_copies_.of(weight);
   const at::Tensor b = weight_copies_.of(bias);
   const Coding code = coding(site, SavedRole::linear_input);
-  if (!code) return at::linear(in, w, b);
-  return coded(site, code, [&](const Coding& how) { return coded_linear(in, w, b, how); });
+  if (code) {
+    return coded(site, code, [&](const Coding& how) { return coded_linear(in, w, b, how); });
+  }
+  const at::Tensor y = at::linear(in, w, b);
+  if (is_observed(y)) step_.observer->used({site, weight, in, y, linear_weight_gradient});
+  return y;
 }
 
 at::Tensor Execution::conv2d(SiteId site, const at::Tensor& x, const Convolution& convolution) {
@@ -214,8 +218,17 @@ at::Tensor Execution::conv2d(SiteId site, const at::Tensor& x, const Convolution
   c.weight = weight_copies_.of(convolution.weight);
   c.bias = weight_copies_.of(convolution.bias);
   const Coding code = coding(site, SavedRole::convolution_input);
-  if (!code) return sbp::conv2d(in, c);
-  return coded(site, code, [&](const Coding& how) { return coded_conv2d(in, c, how); });
+  if (code) {
+    return coded(site, code, [&](const Coding& how) { return coded_conv2d(in, c, how); });
+  }
+  const at::Tensor y = sbp::conv2d(in, c);
+  if (is_observed(y)) {
+    step_.observer->used({site, convolution.weight, padded_image(in, c).detach(), y,
+                          [c](const at::Tensor& image, const at::Tensor& gradient) {
+                            return convolution_weight_gradient(image, gradient, c);
+                          }});
+  }
+  return y;
 }
 
 at::Tensor Execution::layer_norm(SiteId site, const at::Tensor& x, const at::Tensor& weight,
@@ -228,7 +241,7 @@ at::Tensor Execution::batch_norm(SiteId site, const at::Tensor& x, const BatchNo
   const ScopedLayer scope(sites_[site].layer);
   if (!step_.training) return sbp::batch_norm(x, norm, NormStatistics::running);
   check_full_batch(sites_[site], x);
-  const bool first = statistics_moved_.insert(site).second;
+  const bool first = step_.move_statistics && statistics_moved_.insert(site).second;
   return sbp::batch_norm(x, norm, first ? NormStatistics::batch_and_update : NormStatistics::batch,
                          dropping(site));
 }
@@ -275,7 +288,17 @@ at::Tensor Execution::attention(SiteId site, const at::Tensor& x, const Attentio
   return put_rows(branch.project_out(parts.kept), parts.dropped, *rows);
 }
 
+at::Tensor Execution::crossing(SiteId site, StepObserver::Side side, const at::Tensor& x) const {
+  if (step_.observer == nullptr || sites_[site].within >= 0) return x;
+  return step_.observer->crossed(site, side, x);
+}
+
 at::Tensor Execution::positionwise(SiteId site, const at::Tensor& x, const RowFunction& body) {
+  const at::Tensor in = crossing(site, StepObserver::Side::input, x);
+  return crossing(site, StepObserver::Side::output, run_positionwise(site, in, body));
+}
+
+at::Tensor Execution::run_positionwise(SiteId site, const at::Tensor& x, const RowFunction& body) {
   const LayerId layer = sites_[site].layer;
   const ScopedLayer scope(layer);
   const bool again = plan_[site].materialise == Materialise::recompute;
@@ -344,16 +367,22 @@ at::Tensor Execution::residual(SiteId site, const at::Tensor& x, const RowFuncti
   const LayerId layer = sites_[site].layer;
   const ScopedLayer scope(layer);
   const bool again = plan_[site].materialise == Materialise::recompute;
-  const at::Tensor added = again ? recompute(layer, x, branch) : branch(x);
-  const at::Tensor& shortcut = options.shortcut.defined() ? options.shortcut : x;
-  const double drop_path = options.drop_path;
-  if (!step_.training || drop_path <= 0.0) return shortcut.add(added);
+  const at::Tensor in = crossing(site, StepObserver::Side::input, x);
+  const at::Tensor added = again ? recompute(layer, in, branch) : branch(in);
+  const at::Tensor& shortcut = options.shortcut.defined() ? options.shortcut : in;
+  return crossing(site, StepObserver::Side::output,
+                  add_branch(site, shortcut, added, options.drop_path));
+}
+
+at::Tensor Execution::add_branch(SiteId site, const at::Tensor& shortcut, const at::Tensor& branch,
+                                 double drop_path) const {
+  if (!step_.training || drop_path <= 0.0) return shortcut.add(branch);
   const at::Tensor kept =
-      keep_mask(x.size(0), 1.0 - drop_path, x.device(), stream(site, Purpose::drop_path));
-  std::vector<std::int64_t> a_sample(static_cast<std::size_t>(x.dim()), 1);
-  a_sample[0] = x.size(0);
-  const at::Tensor scale = kept.to(x.scalar_type()).div_(1.0 - drop_path).view(a_sample);
-  return at::addcmul(shortcut, added, scale);
+      keep_mask(branch.size(0), 1.0 - drop_path, branch.device(), stream(site, Purpose::drop_path));
+  std::vector<std::int64_t> a_sample(static_cast<std::size_t>(branch.dim()), 1);
+  a_sample[0] = branch.size(0);
+  const at::Tensor scale = kept.to(branch.scalar_type()).div_(1.0 - drop_path).view(a_sample);
+  return at::addcmul(shortcut, branch, scale);
 }
 
 at::Tensor Execution::dropout(SiteId site, const at::Tensor& x, double rate) {

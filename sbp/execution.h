@@ -20,6 +20,7 @@
 #include "sbp/recompute.h"
 #include "sbp/row_ops.h"
 #include "sbp/saved.h"
+#include "sbp/step_observer.h"
 
 namespace sbp {
 
@@ -57,10 +58,13 @@ struct ResidualOptions {
 
 struct StepOptions {
   std::uint32_t step = 0;
+  std::optional<std::uint32_t> mask_step = {};  // of masks and samples of codes; default: `step`
   bool training = true;
   at::Device device = at::kCPU;
-  std::uint64_t seed = 0;  // keys what is drawn during the step: drop path, dropout, samples
-  std::int64_t batch = 0;  // samples; for plans whose masks are drawn for each of them
+  std::uint64_t seed = 0;       // keys what is drawn during the step: drop path, dropout, samples
+  std::int64_t batch = 0;       // samples; for plans whose masks are drawn for each of them
+  bool move_statistics = true;  // of batch norm: the running ones follow the batch's
+  StepObserver* observer = nullptr;  // outlives the step's backward
 };
 
 struct ExecutionOptions {
@@ -138,13 +142,22 @@ class Execution {
   std::vector<KeptCells> draw_cells(std::size_t group) const;
   StepRows split_of(const MaskGroup& group, std::int64_t factor,
                     const std::vector<KeptCells>& cells) const;
+  at::Tensor run_positionwise(SiteId site, const at::Tensor& x, const RowFunction& body);
   at::Tensor mlp_body(const Mlp& mlp, const at::Tensor& x);
+  at::Tensor add_branch(SiteId site, const at::Tensor& shortcut, const at::Tensor& branch,
+                        double drop_path) const;
   // How a role is coded now; false where it is kept exact.
   Coding coding(SiteId site, SavedRole role);
   // layer(coding), whose errors then name the site.
   template <typename Layer>
   at::Tensor coded(SiteId site, const Coding& coding, Layer layer);
   RandomStream stream(SiteId site, Purpose purpose) const;
+  std::uint32_t mask_step() const { return step_.mask_step.value_or(step_.step); }
+  // x, or what the step's observer puts in its place.
+  at::Tensor crossing(SiteId site, StepObserver::Side side, const at::Tensor& x) const;
+  bool is_observed(const at::Tensor& output) const {
+    return step_.observer != nullptr && output.requires_grad();
+  }
 
   const SiteTable& sites_;
   const Plan& plan_;

@@ -41,6 +41,8 @@ struct CodedTensor {
 class SavedCodec {
  public:
   virtual ~SavedCodec() = default;
+  // Whether a code depends on its key.
+  virtual bool draws() const { return false; }
   // What is random in a code is drawn from `key` alone. Throws Error where the tensor cannot be
   // coded, saying why; whoever asks names the layer.
   virtual Packed encode(const at::Tensor& value, const StreamKey& key) const = 0;

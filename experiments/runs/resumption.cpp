@@ -56,7 +56,7 @@ std::vector<std::string> check_resumption(const reports::Checkpoint& checkpoint,
     const auto old_value = find(before.configuration, key);
     const auto new_value = find(now.configuration, key);
     if (old_value == new_value) continue;
-    if (key == "workers") continue;  // the same batches
+    if (key == "workers" || key == "fidelity_every") continue;  // the same steps
     if (key == "threads") {
       warnings.push_back(concat("resumed with threads ", text_of(new_value), ", not ",
                                 text_of(old_value), ": results may differ in the last bits"));

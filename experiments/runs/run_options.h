@@ -60,11 +60,22 @@ struct TrainOptions : RunOptions {
   bool flip = false;                               // random horizontal flip of training images
   std::int64_t crop_padding = 0;                   // random crop after padding by so many pixels
   double evaluation_crop_ratio = 0.0;              // of the resized image; 0: the data's own
+  std::int64_t fidelity_every = 0;                 // steps; 0: never
   bool profile_step = true;                        // trace one step after training starts
   CheckpointOptions checkpoint;
   std::string init;            // weights to start from: a safetensors file or a checkpoint's folder
   std::string tensorboard;     // folder of an event file; empty: none
   bool evaluate_only = false;  // the weights of `init` or of the checkpoint, without training
+};
+
+struct CorrelateOptions : RunOptions {
+  std::vector<std::string> strategies;  // in the order reported; `strategy` is not read
+  std::optional<std::int64_t> at;  // training steps before; default 50, or 0 from other weights
+  std::int64_t batches = 2;        // fixed ones that gradients are compared on
+  std::int64_t masks = 4;          // drawn on each
+  bool local = true;               // also with exact surroundings for each site
+  std::string init;                // weights to start from
+  std::string checkpoint;          // folder of a training run: its weights and optimizer
 };
 
 // How a run tells of its progress; every member may be empty. Called on the run's thread.

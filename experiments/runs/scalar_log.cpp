@@ -40,6 +40,19 @@ void ScalarLog::add_epoch(const reports::EpochResult& result) {
   file_.add(result.steps, scalars);
 }
 
+void ScalarLog::add_fidelity(const reports::FidelityPoint& point) {
+  Scalars scalars;
+  const auto add = [&](const char* name, const std::optional<double>& value) {
+    if (value) scalars.emplace_back(name, *value);
+  };
+  add("fidelity/cosine", point.agreement.cosine);
+  add("fidelity/mean_layer_cosine", point.cosine_over_layers.mean);
+  add("fidelity/minimum_layer_cosine", point.cosine_over_layers.minimum);
+  add("fidelity/relative_error", point.agreement.relative_error);
+  add("fidelity/norm_ratio", point.agreement.norm_ratio);
+  if (!scalars.empty()) file_.add(point.step, scalars);
+}
+
 void ScalarLog::add_memory(std::int64_t step, const reports::MemorySummary& memory) {
   file_.add(step,
             {{"memory/peak_bytes", static_cast<double>(memory.peak_bytes)},

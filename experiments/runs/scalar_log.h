@@ -17,6 +17,7 @@ class ScalarLog {
   ScalarLog(const std::string& folder, std::optional<std::int64_t> resumed_from);
 
   void add_step(std::int64_t step, double loss, double learning_rate);
+  void add_fidelity(const reports::FidelityPoint& point);
   void add_epoch(const reports::EpochResult& result);
   void add_memory(std::int64_t step, const reports::MemorySummary& memory);
 

@@ -1,6 +1,7 @@
 // One training step with every byte in the books.
 #pragma once
 
+#include "experiments/runs/run_setup.h"
 #include "experiments/training/trainer.h"
 #include "profiler/memory_profile.h"
 #include "reports/report.h"
@@ -18,6 +19,9 @@ struct TracedStep {
 TracedStep traced_step(Trainer& trainer, const Model& model, const Optimizer& optimizer,
                        const DeviceId& device, const NextBatch& next, std::int64_t step,
                        double learning_rate);
+
+// The memory of one training step of the run, by a dry run, once the optimizer's state exists.
+profiler::MemoryProfile dry_step(const ResolvedRun& run);
 
 reports::MemorySummary summarise(const profiler::MemoryProfile& memory);
 

@@ -14,6 +14,7 @@
 #include "experiments/runs/scalar_log.h"
 #include "experiments/runs/traced_step.h"
 #include "experiments/runs/train_tally.h"
+#include "experiments/runs/training_fidelity.h"
 #include "experiments/training/checkpoint.h"
 #include "experiments/training/checkpoint_folder.h"
 #include "experiments/training/initial_weights.h"
@@ -64,8 +65,11 @@ void check(const TrainOptions& options, const ResolvedRun& run) {
   if (!(options.label_smoothing >= 0.0 && options.label_smoothing < 1.0)) {
     throw UsageError(concat("label smoothing '", options.label_smoothing, "' is outside [0, 1)"));
   }
-  if (options.warmup_steps < 0 || options.crop_padding < 0 || options.evaluate_every < 0) {
-    throw UsageError("warm-up steps, crop padding and evaluation interval cannot be negative");
+  if (options.warmup_steps < 0 || options.crop_padding < 0 || options.evaluate_every < 0 ||
+      options.fidelity_every < 0) {
+    throw UsageError(
+        "warm-up steps, crop padding and the intervals of evaluation and fidelity cannot be "
+        "negative");
   }
   if (!(options.evaluation_crop_ratio >= 0.0 && options.evaluation_crop_ratio <= 1.0)) {
     throw UsageError(
@@ -139,6 +143,9 @@ class TrainRun {
                               {.steps_per_epoch = steps_per_epoch_,
                                .total_steps = options.steps.value_or(epochs * steps_per_epoch_)});
     check_mask_keys(schedule_.total_steps, options.accumulate);
+    if (options.fidelity_every > 0) {
+      fidelity_.emplace(*model_, masks_, *optimizer_, step_options(options, run));
+    }
   }
 
   reports::TrainReport run() {
@@ -347,10 +354,26 @@ class TrainRun {
   bool is_epoch_complete() const { return next_batch_ == steps_per_epoch_ * options_.accumulate; }
 
   const Batch& next_batch() {
+    if (!ahead_.empty()) {
+      batch_ = std::move(ahead_.front());
+      ahead_.erase(ahead_.begin());
+      return batch_;
+    }
+    batch_ = read_batch();
+    return batch_;
+  }
+
+  Batch read_batch() {
     std::optional<Batch> batch = loader_.next();
     if (!batch) throw Error("the training data ended in the middle of an epoch");
-    batch_ = std::move(*batch);
-    return batch_;
+    return std::move(*batch);
+  }
+
+  // Before the step: what it is about to do, against the exact gradient.
+  void measure_fidelity(std::int64_t step) {
+    for (std::int64_t i = 0; i < options_.accumulate; ++i) ahead_.push_back(read_batch());
+    report_.fidelity.push_back(fidelity_->measure(ahead_, step, trainer_));
+    if (log_) log_->add_fidelity(report_.fidelity.back());
   }
 
   // A checkpoint holds either an epoch that goes on or one that is closed and evaluated, so that a
@@ -406,6 +429,7 @@ class TrainRun {
   double train_step(double rate) {
     const auto begin = std::chrono::steady_clock::now();
     const std::int64_t step = report_.steps;
+    if (fidelity_ && step % options_.fidelity_every == 0) measure_fidelity(step);
     const NextBatch next = [this](std::int64_t) -> const Batch& { return next_batch(); };
     StepResult result;
     const bool is_due = step >= std::min(kTracedStep, schedule_.total_steps - 1);
@@ -488,6 +512,7 @@ class TrainRun {
     configuration.emplace_back("minimum_learning_rate", schedule_.minimum);
     configuration.emplace_back("label_smoothing", options_.label_smoothing);
     configuration.emplace_back("evaluate_every", options_.evaluate_every);
+    configuration.emplace_back("fidelity_every", options_.fidelity_every);
     configuration.emplace_back("evaluation_samples",
                                options_.evaluation_samples.value_or(data_.test->size()));
     configuration.emplace_back("flip", options_.flip);
@@ -513,7 +538,9 @@ class TrainRun {
   Trainer trainer_;
   Schedule schedule_;
   std::int64_t steps_per_epoch_ = 0;
-  Batch batch_;  // in hand
+  Batch batch_;               // in hand
+  std::vector<Batch> ahead_;  // of the step in hand, where they were looked at before it
+  std::optional<TrainingFidelity> fidelity_;
   KeptRowTally rows_;
   UpdateTally updates_;
   std::optional<CheckpointFolder> checkpoints_;

@@ -48,6 +48,13 @@ struct StepHooks {
   std::function<void()> updated;          // after the optimizer, before gradients are dropped
 };
 
+// What the gradient of a batch is keyed by.
+struct GradientOptions {
+  std::uint32_t step = 0;       // of drop path and dropout
+  std::uint32_t mask_step = 0;  // of masks, and of what codes sample
+  StepObserver* observer = nullptr;
+};
+
 struct TrainerOptions {
   at::Device device = at::kCPU;
   ZeroGrad zero_grad = ZeroGrad::start;
@@ -77,6 +84,11 @@ class Trainer {
   // The same batch each time.
   StepResult step(const Batch& batch, std::int64_t step, double learning_rate,
                   const StepHooks& hooks = {});
+
+  // Puts the gradient of one batch in the parameters, in place of any that was there, and leaves
+  // everything else as it was: no update is made and running statistics stay. Gives the loss.
+  // Throws Error where loss or gradient is not finite.
+  double gradient(const Batch& batch, const GradientOptions& options);
 
   // Makes what `steps` steps would have left behind and the next one drops: gradients (here zeros)
   // and the last masks, of `batch` samples. A traced step then has the same books as without an

@@ -1,0 +1,33 @@
+// How faithful a training run's gradients are while it goes on (--fidelity-every).
+#pragma once
+
+#include <vector>
+
+#include "experiments/fidelity/fidelity_tally.h"
+#include "experiments/training/trainer.h"
+#include "reports/report.h"
+
+namespace sbp::experiments {
+
+class TrainingFidelity {
+ public:
+  // All but `options` must outlive it; those of the run.
+  TrainingFidelity(Model& model, MaskSource& masks, Optimizer& optimizer,
+                   const TrainerOptions& options);
+
+  // The gradient that `trainer` is about to take of these batches in this step, against the exact
+  // one. Leaves gradients behind, and nothing else changed.
+  reports::FidelityPoint measure(const std::vector<Batch>& batches, std::int64_t step,
+                                 Trainer& trainer);
+
+ private:
+  std::vector<at::Tensor> mean_gradient(const std::vector<Batch>& batches, std::int64_t step,
+                                        Trainer& trainer) const;
+
+  Model& model_;
+  Plan full_plan_;
+  Trainer exact_;
+  FidelityScopes scopes_;
+};
+
+}  // namespace sbp::experiments
