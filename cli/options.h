@@ -51,6 +51,7 @@ struct ReportCommand {
   std::string baseline;  // AXIS=VALUE that groups of a sweep are compared with; empty: the usual
   std::string budget;    // a file of limits; empty: none
   std::string output;    // empty or "-": standard output
+  std::string html;      // a file for the page, instead of all other output; empty: none
   bool force = false;    // files may be replaced
 };
 

@@ -14,6 +14,7 @@ constexpr const char* kReportExamples =
     "  sbp-report runs/*.json --format markdown -o runs.md\n"
     "  sbp-report half.json --format csv --table layers\n"
     "  sbp-report --diff full.json half.json --top 10\n"
+    "  sbp-report --html page.html full.json half.json\n"
     "  sbp-profile --json | sbp-report -";
 
 }  // namespace
@@ -37,6 +38,7 @@ std::variant<ReportCommand, Answer> parse_report_command(
               command.budget);
   parser.group("Where the result goes");
   parser.text({"-o,--output", "FILE", "instead of standard output"}, command.output);
+  parser.text({"--html", "FILE", "only write one page of figures, for a browser"}, command.html);
   parser.flag({"--force", "", "replace files that exist"}, command.force);
   if (auto answer = parser.parse(arguments)) return Answer{*answer};
 
@@ -49,6 +51,13 @@ std::variant<ReportCommand, Answer> parse_report_command(
   }
   if (!command.budget.empty() && command.diff) {
     throw UsageError("--budget and --diff are both given; give one of the two");
+  }
+  const bool prints = command.diff || command.format != "text" || !command.table.empty() ||
+                      !command.baseline.empty() || !command.output.empty();
+  if (!command.html.empty() && prints) {
+    throw UsageError(
+        "--html writes the page and nothing else; leave out --diff, --format, --table, --baseline "
+        "and --output");
   }
   return command;
 }

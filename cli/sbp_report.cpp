@@ -5,6 +5,7 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/report_inputs.h"
+#include "cli/report_page.h"
 #include "cli/terminal.h"
 #include "reports/budget.h"
 #include "reports/diff.h"
@@ -109,6 +110,10 @@ ExitCode report(const std::vector<std::string>& arguments) {
     return ExitCode::ok;
   }
   const auto& command = std::get<ReportCommand>(parsed);
+  if (!command.html.empty()) {
+    write_page(command);
+    return ExitCode::ok;
+  }
   std::optional<OutputFile> file;
   if (!command.output.empty() && command.output != "-") file.emplace(command.output, command.force);
   const Inputs inputs = read_report_inputs(command.files);
