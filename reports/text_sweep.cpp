@@ -58,6 +58,7 @@ std::string to_text(const SweepReport& report, const TextOptions& options) {
   Table table({{""}, {""}});
   table.add({"command", "sbp-" + report.command});
   if (!report.about.empty()) table.add({"about", report.about});
+  if (!report.paper.empty()) table.add({"paper", report.paper});
   table.add({"axes", axes_text(report.axes)});
   table.add(
       {"points", concat(count_text(std::ssize(report.points)), ": ", point_counts_text(report))});

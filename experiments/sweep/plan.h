@@ -48,8 +48,8 @@ struct Plan {
 };
 
 // The product of the axes. An axis is an option (`strategy`, `seed`) or a key of a spec in one
-// (`strategy.sbp.keep`: of each spec called sbp in the strategy). Where a point has no such spec the
-// axis does not apply, and points that differ in nothing else are one. Throws UsageError: an
+// (`strategy.sbp.keep`: of each spec called sbp in the strategy). Where a point has no such spec
+// the axis does not apply, and points that differ in nothing else are one. Throws UsageError: an
 // unknown option, spec or key; an axis that applies to no point, is empty, has an empty value or
 // one twice; two points of other values that are one command.
 Plan make_plan(const CommandOptions& command, const PlanRequest& request);
@@ -57,8 +57,8 @@ Plan make_plan(const CommandOptions& command, const PlanRequest& request);
 // 16 hexadecimal digits; the same for the same command and options on any machine.
 std::string point_id(const std::string& command, const std::vector<Setting>& options);
 
-// After the options of points changed: gives them their ids anew. Throws UsageError where two points
-// are one command.
+// After the options of points changed: gives them their ids anew. Throws UsageError where two
+// points are one command.
 void identify(const CommandOptions& command, Plan& plan);
 
 // The options as words of a command line.

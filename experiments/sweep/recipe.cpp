@@ -59,8 +59,8 @@ class Reader {
   Json parse(std::string_view text) const {
     std::vector<std::set<std::string>> keys;
     const auto watch = [&](int depth, Json::parse_event_t event, Json& value) {
-      const bool starts = event == Json::parse_event_t::object_start ||
-                          event == Json::parse_event_t::array_start;
+      const bool starts =
+          event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start;
       if (starts && depth > kMaximumDepth) fail("nests deeper than a recipe does");
       if (event == Json::parse_event_t::object_start) {
         keys.emplace_back();
