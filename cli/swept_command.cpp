@@ -16,6 +16,9 @@ namespace {
 using sweep::PointNeeds;
 using Words = std::vector<std::string>;
 
+// Of a process, before it does anything: LibTorch is loaded.
+constexpr double kStartSeconds = 0.4;
+
 // What one command adds to a run: how its words are read, and how long it is.
 struct PointRun {
   experiments::ProfileOptions step;  // the run, for dry runs and trials of a step
@@ -50,7 +53,8 @@ class RunCommand : public sweep::SweptCommand {
     if (run.step.threads == 0) run.step.threads = threads;
     const std::optional<Trial>& trial = trial_of(run.step);
     if (!trial) return std::nullopt;
-    return trial->setup_seconds + trial->step_seconds * static_cast<double>(run.steps) +
+    return kStartSeconds + trial->setup_seconds +
+           trial->step_seconds * static_cast<double>(run.steps) +
            trial->forward_seconds * static_cast<double>(run.evaluation_batches);
   }
 

@@ -69,7 +69,11 @@ std::string plan_text(const Sweep& sweep, const FolderContent& content,
   std::vector<Table::Column> columns = {{"point"}};
   for (const reports::SweepAxis& axis : sweep.plan.axes) columns.push_back({axis.name});
   const auto right = Table::Align::right;
-  columns.insert(columns.end(), {{"batch", right},
+  // Where it is an axis, a column has it already.
+  const bool shows_batch =
+      sweep.equal_peak || std::ranges::find(sweep.plan.axes, "batch", &reports::SweepAxis::name) ==
+                              sweep.plan.axes.end();
+  columns.insert(columns.end(), {{shows_batch ? "batch" : "", right},
                                  {"steps", right},
                                  {"peak", right},
                                  {"memory", right},
@@ -84,7 +88,7 @@ std::string plan_text(const Sweep& sweep, const FolderContent& content,
     const bool is_timed = !seconds.empty() && seconds[i].has_value();
     cells.insert(
         cells.end(),
-        {reports::count_text(needs.batch), reports::count_text(needs.steps),
+        {shows_batch ? reports::count_text(needs.batch) : "", reports::count_text(needs.steps),
          reports::bytes_text(needs.step_peak_bytes), reports::bytes_text(needs.memory_bytes),
          is_timed ? reports::seconds_text(*seconds[i]) : (seconds.empty() ? "" : "-"),
          state_of(content, point.id)});
