@@ -126,7 +126,8 @@ std::variant<SweepCommand, Answer> parse_sweep(const std::vector<std::string>& a
                             "'; it must be one of ", join(kCommands)));
   }
   if (!named.empty()) command.command = named;
-  const std::string swept = peek(arguments, "--command").value_or(command.command);
+  std::string swept = peek(arguments, "--command").value_or(command.command);
+  if (std::ranges::find(kCommands, swept) == kCommands.end()) swept = command.command;
 
   Parser parser("sbp-sweep", kSweepPurpose, kSweepExamples);
   add_own_options(parser, command, no_trial);

@@ -236,7 +236,8 @@ void SweepFolder::accept(const std::string& id, double seconds) const {
   Descriptor file(::open(times.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
   // A line that was cut short ends here.
   int error = file.number() < 0 ? errno : 0;
-  if (error == 0) error = write_all(file.number(), concat("\n", id, " ", seconds, "\n"));
+  if (error == 0)
+    error = write_all(file.number(), concat("\n", id, " ", exact_text(seconds), "\n"));
   if (error == 0) error = file.close();
   if (error != 0) throw Error(concat("cannot write '", times, "': ", reason_of(error)));
   move_whole(running_file(id), point_file(id));
