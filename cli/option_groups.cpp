@@ -5,7 +5,8 @@
 namespace sbp::cli {
 
 void add_run_options(Parser& parser, experiments::RunOptions& run) {
-  parser.group("What to run (a SPEC is NAME or NAME:KEY=VALUE,KEY=VALUE; see --list)");
+  parser.group(
+      "What to run (a SPEC is NAME or NAME:KEY=VALUE,KEY=VALUE; sbp-train --list has all)");
   parser.text({"--model", "SPEC", "the model"}, run.model);
   parser.text({"--data", "SPEC", "the images"}, run.data);
   parser.text({"--strategy", "SPEC", "what of the backward pass is dropped"}, run.strategy);

@@ -67,7 +67,8 @@ void add_own_options(Parser& parser, SweepCommand& command, bool& no_trial) {
   parser.flag({"--equal-peak", "", "the largest batch that peaks no higher than strategy full"},
               command.equal_peak);
   parser.text({"-o,--output", "DIR", "the sweep's folder; made if it is absent"}, command.folder);
-  parser.integer({"--jobs", "N", "points at a time"}, command.jobs, {1, 1024});
+  parser.integer({"--jobs", "N", "points at a time, each with its share of the processors"},
+                 command.jobs, {1, 1024});
   parser.choice({"--engine", "WORD", "what runs them: local"}, command.engine, {"local"});
   parser.flag({"--retry-failed", "", "run points again that are recorded as not finished"},
               command.retry_failed);

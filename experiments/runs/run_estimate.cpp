@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "experiments/data/dataset.h"
-#include "experiments/runs/environment.h"
 #include "experiments/runs/run_setup.h"
 #include "experiments/runs/train_run.h"
 #include "experiments/training/schedule.h"
@@ -37,18 +36,16 @@ std::int64_t step_peak_bytes(const RunOptions& options, ZeroGrad zero_grad) {
 
 DataSize data_size(const RunOptions& options) {
   const ResolvedRun run = resolve_run(options);
-  const std::int64_t before = resident_bytes().value_or(0);
   const DataSource data = open_data(run.data, run.geometry, run.options.seed);
-  const std::int64_t after = resident_bytes().value_or(0);
   return {.train = data.train->size(),
           .test = data.test->size(),
-          .resident_bytes = std::max<std::int64_t>(0, after - before)};
+          .held_bytes = data.train->held_bytes() + data.test->held_bytes()};
 }
 
 std::int64_t process_bytes(const RunOptions& options, std::int64_t step_peak_bytes,
                            const DataSize& data) {
   if (options.device == "meta") return kProgramBytes;
-  return kProgramBytes + data.resident_bytes + with_overhead(step_peak_bytes);
+  return kProgramBytes + data.held_bytes + with_overhead(step_peak_bytes);
 }
 
 TrainingSize training_size(const TrainOptions& options, const DataSize& data) {

@@ -15,7 +15,7 @@ std::int64_t step_peak_bytes(const RunOptions& options, ZeroGrad zero_grad = Zer
 struct DataSize {
   std::int64_t train = 0;  // images
   std::int64_t test = 0;
-  std::int64_t resident_bytes = 0;  // that this process grew by as it opened them, about
+  std::int64_t held_bytes = 0;  // of memory, as long as they are open
 };
 
 // Opens the data. Throws as open_data does.

@@ -13,6 +13,8 @@ OWN = {
                            "--evaluation-samples", "--flip", "--crop-padding", "--augment",
                            "--workers", "--eval-crop-ratio", "--list"],
     "sbp-report": ["--diff", "--top"],
+    "sbp-sweep": ["--command", "--axis", "--recipe", "--equal-peak", "--jobs", "--engine",
+                  "--retry-failed", "--list", "--no-trial", "--model", "--epochs", "--init"],
 }
 NAMES = {
     "models": ["vit ", "mlp ", "vit_tiny_patch16_224", "vit_large_patch16_224",

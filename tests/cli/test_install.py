@@ -85,6 +85,8 @@ class Install(unittest.TestCase):
                      "lib/cmake/sbp/sbpTargets.cmake", "include/sbp/sbp/base/scope.h",
                      "include/sbp/profiler/torch/profile_step.h", "include/sbp/reports/json.h",
                      "share/sbp/schema/profile.schema.json", "share/sbp/schema/train.schema.json",
+                     "share/sbp/schema/sweep.schema.json",
+                     "share/sbp/recipes/ablations/keep_ratio.json",
                      "share/doc/sbp/README.md", "share/doc/sbp/docs/library.md",
                      *(f"bin/{name}" for name in PROGRAMS),
                      *(f"share/man/man1/{name}.1" for name in PROGRAMS),
