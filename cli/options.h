@@ -2,11 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "experiments/runs/run_options.h"
+#include "experiments/sweep/recipe.h"
+#include "reports/report.h"
 
 namespace sbp::cli {
 
@@ -55,6 +58,27 @@ struct ReportCommand {
   bool force = false;    // files may be replaced
 };
 
+struct SweepCommand {
+  std::string command = "train";  // that points run
+  sweep::Recipe recipe;           // empty without one
+  std::string recipe_file;
+  std::vector<std::string> axis_texts;    // as typed
+  std::vector<sweep::Setting> base;       // options of the command that were given
+  std::vector<reports::SweepAxis> axes;   // of the recipe and the command line
+  std::vector<std::string> option_names;  // of all options of the command
+  std::set<std::string> flags;            // of those that take no value
+  bool equal_peak = false;
+  std::string folder;
+  std::int64_t jobs = 1;
+  std::string engine = "local";
+  bool retry_failed = false;
+  bool list = false;
+  bool trial = true;
+  bool json = false;
+  bool quiet = false;
+  std::vector<std::string> command_line;
+};
+
 // --help and --version: a text to print instead of a command to run.
 struct Answer {
   std::string text;
@@ -65,6 +89,7 @@ struct Answer {
 std::variant<ProfileCommand, Answer> parse_profile(const std::vector<std::string>& arguments);
 std::variant<TrainCommand, Answer> parse_train(const std::vector<std::string>& arguments);
 std::variant<CorrelateCommand, Answer> parse_correlate(const std::vector<std::string>& arguments);
+std::variant<SweepCommand, Answer> parse_sweep(const std::vector<std::string>& arguments);
 std::variant<ReportCommand, Answer> parse_report_command(const std::vector<std::string>& arguments);
 
 // What --list takes.

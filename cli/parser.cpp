@@ -327,6 +327,12 @@ std::vector<std::string> Parser::names() const {
   return names;
 }
 
+std::set<std::string> Parser::flags() const {
+  std::set<std::string> names;
+  for (const std::string& name : library_->flags) names.insert(name.substr(2));
+  return names;
+}
+
 std::vector<GivenOption> Parser::given() const {
   std::vector<GivenOption> options;
   for (const auto& option : library_->given) options.push_back(option.second);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -75,6 +76,8 @@ class Parser {
   void preset(OptionSource source);
   // Long names of all options added so far, without the dashes.
   std::vector<std::string> names() const;
+  // The same of those that take no value.
+  std::set<std::string> flags() const;
 
   // The text of --help or --version if one was asked for. Throws UsageError.
   std::optional<std::string> parse(std::vector<std::string> arguments);

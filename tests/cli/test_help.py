@@ -15,6 +15,8 @@ OWN = {
     "sbp-correlate": COMMON + ["--batches", "--masks", "--no-local", "--at", "--init",
                                "--checkpoint", "--top", "--list"],
     "sbp-report": ["--diff", "--top"],
+    "sbp-sweep": ["--command", "--axis", "--recipe", "--equal-peak", "--jobs", "--engine",
+                  "--retry-failed", "--list", "--no-trial", "--model", "--epochs", "--init"],
 }
 NAMES = {
     "models": ["vit ", "mlp ", "vit_tiny_patch16_224", "vit_large_patch16_224",

@@ -86,6 +86,8 @@ class Install(unittest.TestCase):
                      "include/sbp/profiler/torch/profile_step.h", "include/sbp/reports/json.h",
                      "share/sbp/schema/profile.schema.json", "share/sbp/schema/train.schema.json",
                      "share/sbp/schema/correlate.schema.json",
+                     "share/sbp/schema/sweep.schema.json",
+                     "share/sbp/recipes/ablations/keep_ratio.json",
                      "share/doc/sbp/README.md", "share/doc/sbp/docs/library.md",
                      *(f"bin/{name}" for name in PROGRAMS),
                      *(f"share/man/man1/{name}.1" for name in PROGRAMS),

@@ -1,0 +1,43 @@
+// What a run would need, found out without running it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "experiments/runs/run_options.h"
+
+namespace sbp::experiments {
+
+// Bytes of tensors that a training step of the run peaks at, by a dry run of two (the optimizer's
+// state included). Throws UsageError for what was asked wrongly.
+std::int64_t step_peak_bytes(const RunOptions& options, ZeroGrad zero_grad = ZeroGrad::start);
+
+struct DataSize {
+  std::int64_t train = 0;  // images
+  std::int64_t test = 0;
+  std::int64_t held_bytes = 0;  // of memory, as long as they are open
+};
+
+// Opens the data. Throws as open_data does.
+DataSize data_size(const RunOptions& options);
+
+// Bytes of the machine that a process takes which runs steps of this peak: what malloc and kernels
+// need beside tensors, the program itself, and its data. On `meta` the program alone.
+std::int64_t process_bytes(const RunOptions& options, std::int64_t step_peak_bytes,
+                           const DataSize& data);
+
+struct TrainingSize {
+  std::int64_t steps = 0;               // updates
+  std::int64_t evaluation_batches = 0;  // over all evaluations
+};
+
+// What run_train checks before its first step, and how long it would be. Throws UsageError.
+TrainingSize training_size(const TrainOptions& options, const DataSize& data);
+
+// What run_profile checks before it.
+void check_profile(const ProfileOptions& options, const DataSize& data);
+
+// "2.14.1".
+std::string libtorch_version();
+
+}  // namespace sbp::experiments
