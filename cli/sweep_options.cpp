@@ -40,7 +40,7 @@ std::optional<std::string> peek(const std::vector<std::string>& arguments,
 struct SweptTargets {
   TrainTargets train;
   ProfileTargets profile;
-  experiments::RunOptions run;
+  CorrelateTargets correlate;
 };
 
 // The place where a new command is added: its options here, what it needs in swept_command.cpp.
@@ -51,8 +51,7 @@ void add_swept_options(Parser& parser, const std::string& command, SweptTargets&
   } else if (command == "profile") {
     add_profile_run_options(parser, targets.profile);
   } else {
-    add_run_options(parser, targets.run);
-    add_image_options(parser, targets.run);
+    add_correlate_run_options(parser, targets.correlate, OneStrategy::yes);
   }
 }
 

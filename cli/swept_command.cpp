@@ -40,7 +40,7 @@ class RunCommand : public sweep::SweptCommand {
     PointNeeds needs{.batch = run.step.batch, .steps = run.steps};
     needs.step_peak_bytes = peak_of(run.step);
     needs.memory_bytes =
-        experiments::process_bytes(run.step, needs.step_peak_bytes, data_of(run.step));
+        experiments::process_bytes(run.step, run_peak_bytes(words), data_of(run.step));
     return needs;
   }
 
@@ -61,6 +61,8 @@ class RunCommand : public sweep::SweptCommand {
  protected:
   // All of it, checked as the command checks it.
   virtual PointRun read(const Words& words) = 0;
+  // Of its tensors, where a run holds more than its steps.
+  virtual std::int64_t run_peak_bytes(const Words& words) { return step_peak_bytes(words); }
   // What makes a step of it, unchecked.
   virtual experiments::ProfileOptions options_of(const Words& words) = 0;
 
@@ -160,18 +162,25 @@ class Profile : public RunCommand {
   }
 };
 
-// Only what every run has: its own options are read by the command itself.
 class Correlate : public RunCommand {
  protected:
-  PointRun read(const Words& words) override { return {.step = options_of(words)}; }
+  PointRun read(const Words& words) override {
+    const experiments::CorrelateOptions options = command_in(parse_correlate(words)).run;
+    return {.step = options_of(words),
+            .steps = experiments::correlate_passes(options, data_of(options))};
+  }
 
   experiments::ProfileOptions options_of(const Words& words) override {
+    const experiments::CorrelateOptions options = command_in(parse_correlate(words)).run;
     experiments::ProfileOptions step;
-    Parser parser("sbp-correlate", "", "");
-    add_run_options(parser, step);
-    add_image_options(parser, step);
-    (void)parser.parse(words);
+    static_cast<experiments::RunOptions&>(step) = options;
+    if (!options.strategies.empty()) step.strategy = options.strategies.front();
     return step;
+  }
+
+  // Of the exact pass, which every report takes, and what is held beside it.
+  std::int64_t run_peak_bytes(const Words& words) override {
+    return experiments::correlate_peak_bytes(command_in(parse_correlate(words)).run);
   }
 };
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "experiments/data/dataset.h"
+#include "experiments/runs/correlate_run.h"
 #include "experiments/runs/run_setup.h"
 #include "experiments/runs/train_run.h"
 #include "experiments/training/schedule.h"
@@ -73,6 +74,25 @@ void check_profile(const ProfileOptions& options, const DataSize& data) {
   const ResolvedRun run = resolve_run(options);
   if (run.device.kind == DeviceId::Kind::meta) return;
   if (options.batch > data.train) throw batch_too_large(run, data.train);
+}
+
+std::int64_t correlate_passes(const CorrelateOptions& options, const DataSize& data) {
+  const ResolvedRun run = resolve_run(options);
+  check_correlate(options, run);
+  const std::int64_t batches = std::max<std::int64_t>(options.batches, 2);
+  if (data.train / options.batch < batches) throw too_few_batches(run, batches, data.train);
+  const std::int64_t of_a_strategy = options.batches * options.masks * (options.local ? 2 : 1);
+  return steps_before(options) + batches + std::ssize(options.strategies) * of_a_strategy;
+}
+
+std::int64_t correlate_peak_bytes(const CorrelateOptions& options) {
+  try {
+    const ResolvedRun run = resolve_run(options);
+    prepare_libtorch(run);
+    return correlate_peak_bytes(options, run);
+  } catch (const c10::Error& error) {
+    throw Error(concat("a dry run of '", options.model, "': ", error.what_without_backtrace()));
+  }
 }
 
 std::string libtorch_version() {

@@ -37,6 +37,13 @@ TrainingSize training_size(const TrainOptions& options, const DataSize& data);
 // What run_profile checks before it.
 void check_profile(const ProfileOptions& options, const DataSize& data);
 
+// What run_correlate checks before its first step, and how many passes and training steps it would
+// take. Throws UsageError.
+std::int64_t correlate_passes(const CorrelateOptions& options, const DataSize& data);
+// Bytes of tensors that it peaks at: those of an exact step, of which there are none while
+// gradients are compared, and gradients, updates and what crosses the blocks' edges beside it.
+std::int64_t correlate_peak_bytes(const CorrelateOptions& options);
+
 // "2.14.1".
 std::string libtorch_version();
 

@@ -183,11 +183,15 @@ std::int64_t with_overhead(std::int64_t tensor_peak_bytes) {
 
 void check_memory(const ResolvedRun& run, ZeroGrad zero_grad) {
   if (run.device.kind != DeviceId::Kind::cpu) return;
+  check_memory(run, step_peak_bytes(run, zero_grad), "a training step");
+}
+
+void check_memory(const ResolvedRun& run, std::int64_t tensor_peak_bytes, std::string_view what) {
   const std::optional<std::int64_t> available = available_memory_bytes();
   if (!available) return;
-  const std::int64_t needed = with_overhead(step_peak_bytes(run, zero_grad));
+  const std::int64_t needed = with_overhead(tensor_peak_bytes);
   if (needed > *available) {
-    throw Error(concat("a training step of '", run.options.model, "' at batch '", run.options.batch,
+    throw Error(concat(what, " of '", run.options.model, "' at batch '", run.options.batch,
                        "' needs about ", reports::bytes_text(needed), " and the machine has ",
                        reports::bytes_text(*available),
                        " available; use a smaller batch or model, or "

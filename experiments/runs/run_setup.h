@@ -62,5 +62,7 @@ std::int64_t with_overhead(std::int64_t tensor_peak_bytes);
 
 // Throws Error when the machine has less memory than a step of the run needs (cpu only).
 void check_memory(const ResolvedRun& run, ZeroGrad zero_grad);
+// The same for what peaks at so many bytes of tensors; `what` begins the sentence.
+void check_memory(const ResolvedRun& run, std::int64_t tensor_peak_bytes, std::string_view what);
 
 }  // namespace sbp::experiments
