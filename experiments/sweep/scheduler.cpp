@@ -63,13 +63,21 @@ class Schedule {
   }
 
   bool fits(const Task& task) const {
-    if (!available_) return true;
+    if (!available_ || engine_.running() == 0) return true;
     std::int64_t taken = task.memory_bytes.value_or(0);
     for (const auto& running : taken_) taken += running.second;
-    return taken <= *available_;
+    return static_cast<double>(taken) * stretch_ <= static_cast<double>(*available_);
+  }
+
+  // An estimate is of tensors; how much more a process takes depends on what malloc makes of them.
+  void learn(const Ended& end) {
+    const auto estimate = static_cast<double>(taken_.at(end.id));
+    const auto resident = static_cast<double>(end.peak_resident_bytes);
+    if (estimate > 0.0) stretch_ = std::max(stretch_, resident / estimate);
   }
 
   void finish(const Ended& end) {
+    learn(end);
     taken_.erase(end.id);
     hooks_.ended(end);
   }
@@ -80,6 +88,7 @@ class Schedule {
   const ScheduleHooks& hooks_;
   std::optional<std::int64_t> available_;      // when nothing ran
   std::map<std::string, std::int64_t> taken_;  // by the id of what runs
+  double stretch_ = 1.0;                       // the most that a point took of its estimate
 };
 
 }  // namespace

@@ -22,8 +22,9 @@ struct ScheduleHooks {
 };
 
 // Runs `tasks`, at most `jobs` at a time, in their order as far as memory allows: the first one
-// that fits is next. False when it was interrupted. Whatever a hook or the engine throws stops what
-// runs and is thrown on.
+// that fits is next. Where a point was seen to take more than its estimate, the estimates of all
+// count as much more from then on. False when it was interrupted. Whatever a hook or the engine
+// throws stops what runs and is thrown on.
 bool run_tasks(std::vector<Task> tasks, std::int64_t jobs, Engine& engine,
                const ScheduleHooks& hooks);
 

@@ -77,6 +77,25 @@ TEST_CASE("sweep: memory is never exceeded, whatever points need") {
   }
 }
 
+TEST_CASE("sweep: points that take more than was estimated make room for themselves") {
+  FakeEngine engine;
+  engine.ending = [](const Task& done) {
+    Ended end = end_of(done);
+    end.peak_resident_bytes = done.id == "0" ? 80 : 10;
+    return end;
+  };
+  Told told;
+  std::vector<Task> tasks;
+  for (int i = 0; i < 6; ++i) tasks.push_back(task(std::to_string(i), 40));
+  std::vector<std::int64_t> running;
+  engine.started = [&](const Task&) { running.push_back(engine.running()); };
+  CHECK(run_tasks(tasks, 8, engine, hooks_for(told, 100)));
+  // Two at a time, until the first one took twice its estimate: then one at a time, which always
+  // may.
+  CHECK(running == std::vector<std::int64_t>{0, 1, 0, 0, 0, 0});
+  CHECK(told.too_large.empty());
+}
+
 TEST_CASE("sweep: an interruption stops what runs and starts nothing more") {
   FakeEngine engine;
   engine.ending = end_of;
