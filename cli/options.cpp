@@ -96,6 +96,8 @@ void add_profile_run_options(Parser& parser, ProfileTargets& targets) {
   parser.choice({"--zero-grad", "WHEN", "start, before_backward or end of the step"},
                 targets.zero_grad, {"start", "before_backward", "end"});
   add_image_options(parser, targets.run);
+  parser.flag({"--blocks", "", "keep every block's life in the report, for exports"},
+              targets.run.keep_blocks);
 }
 
 void add_train_run_options(Parser& parser, TrainTargets& targets) {

@@ -55,7 +55,12 @@ struct ReportCommand {
   std::string budget;    // a file of limits; empty: none
   std::string output;    // empty or "-": standard output
   std::string html;      // a file for the page, instead of all other output; empty: none
-  bool force = false;    // files may be replaced
+  // Files made of one report instead of what would be printed; empty: none.
+  std::string chrome_trace;
+  std::string memory_pickle;
+  bool force = false;  // files may be replaced
+
+  bool exports() const { return !chrome_trace.empty() || !memory_pickle.empty(); }
 };
 
 struct SweepCommand {

@@ -17,6 +17,18 @@ constexpr const char* kReportExamples =
     "  sbp-report --html page.html full.json half.json\n"
     "  sbp-profile --json | sbp-report -";
 
+// An export is of one report and takes the place of what would be printed.
+void check_exports(const ReportCommand& command) {
+  if (!command.exports()) return;
+  if (command.files.size() != 1) {
+    throw UsageError(concat("an export is of one report, not of ", command.files.size()));
+  }
+  if (command.diff || !command.budget.empty() || !command.table.empty() ||
+      !command.output.empty()) {
+    throw UsageError("an export prints nothing; leave --diff, --budget, --table and --output out");
+  }
+}
+
 }  // namespace
 
 std::variant<ReportCommand, Answer> parse_report_command(
@@ -39,6 +51,10 @@ std::variant<ReportCommand, Answer> parse_report_command(
   parser.group("Where the result goes");
   parser.text({"-o,--output", "FILE", "instead of standard output"}, command.output);
   parser.text({"--html", "FILE", "only write one page of figures, for a browser"}, command.html);
+  parser.text({"--chrome-trace", "FILE", "instead: memory over time, for Perfetto"},
+              command.chrome_trace);
+  parser.text({"--memory-pickle", "FILE", "instead: a snapshot for PyTorch's memory viewer"},
+              command.memory_pickle);
   parser.flag({"--force", "", "replace files that exist"}, command.force);
   if (auto answer = parser.parse(arguments)) return Answer{*answer};
 
@@ -53,12 +69,14 @@ std::variant<ReportCommand, Answer> parse_report_command(
     throw UsageError("--budget and --diff are both given; give one of the two");
   }
   const bool prints = command.diff || command.format != "text" || !command.table.empty() ||
-                      !command.baseline.empty() || !command.output.empty();
+                      !command.baseline.empty() || !command.output.empty() ||
+                      !command.budget.empty() || command.exports();
   if (!command.html.empty() && prints) {
     throw UsageError(
-        "--html writes the page and nothing else; leave out --diff, --format, --table, --baseline "
-        "and --output");
+        "--html writes the page and nothing else; leave out --diff, --format, --table, --baseline, "
+        "--output, --budget and exports");
   }
+  check_exports(command);
   return command;
 }
 

@@ -8,8 +8,11 @@
 #include "cli/report_page.h"
 #include "cli/terminal.h"
 #include "reports/budget.h"
+#include "reports/chrome_trace.h"
 #include "reports/diff.h"
 #include "reports/documents.h"
+#include "reports/memory_events.h"
+#include "reports/memory_pickle.h"
 #include "reports/render.h"
 #include "reports/text.h"
 
@@ -103,6 +106,20 @@ Result checked(const ReportCommand& command, const Inputs& inputs) {
           .over = join(over, "; ")};
 }
 
+void write_exports(const ReportCommand& command) {
+  const auto file_for = [&](const std::string& path) {
+    return path.empty() ? std::nullopt
+                        : std::optional<OutputFile>(std::in_place, path, command.force);
+  };
+  const std::optional<OutputFile> trace = file_for(command.chrome_trace);
+  const std::optional<OutputFile> pickle = file_for(command.memory_pickle);
+  const Inputs inputs = read_report_inputs(command.files);
+  const reports::NamedReport report = named(inputs).front();
+  const reports::ProfileReport& profile = profile_with_blocks(report);
+  if (trace) trace->write(chrome_trace(profile));
+  if (pickle) pickle->write(memory_pickle(profile));
+}
+
 ExitCode report(const std::vector<std::string>& arguments) {
   const auto parsed = parse_report_command(arguments);
   if (const Answer* answer = std::get_if<Answer>(&parsed)) {
@@ -112,6 +129,10 @@ ExitCode report(const std::vector<std::string>& arguments) {
   const auto& command = std::get<ReportCommand>(parsed);
   if (!command.html.empty()) {
     write_page(command);
+    return ExitCode::ok;
+  }
+  if (command.exports()) {
+    write_exports(command);
     return ExitCode::ok;
   }
   std::optional<OutputFile> file;

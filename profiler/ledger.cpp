@@ -5,6 +5,7 @@
 #include <span>
 #include <utility>
 
+#include "profiler/block_lives.h"
 #include "profiler/layer_tree.h"
 #include "profiler/lifetimes.h"
 #include "profiler/ownership.h"
@@ -107,6 +108,7 @@ MemoryProfile analyse(const Trace& trace, const LedgerOptions& options) {
   profile.phases = std::move(replayed.phases);
   profile.timeline = std::move(replayed.timeline);
   profile.ledger = check_of(lifetimes, dropped, replayed.recounts, problems);
+  if (options.keep_blocks) profile.blocks = block_lives(records, lifetimes, owners, layers);
   return profile;
 }
 

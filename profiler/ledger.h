@@ -11,6 +11,7 @@ namespace sbp::profiler {
 struct LedgerOptions {
   std::int64_t timeline_points = 2000;      // at most; maxima survive down-sampling
   std::int64_t recount_interval = 1 << 16;  // events between full recounts of the live set
+  bool keep_blocks = false;                 // every block's life goes into the profile
 };
 
 // Never throws on a strange trace: whatever does not add up is counted in `ledger`, named in

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -91,6 +92,37 @@ struct LedgerCheck {
   bool operator==(const LedgerCheck&) const = default;
 };
 
+// One block from its birth to its death: live after record i if born_record <= i < died_record.
+struct BlockLife {
+  std::int64_t bytes = 0;
+  std::int64_t born_record = 0;
+  std::int64_t died_record = -1;  // -1: it outlived the trace
+  std::uint64_t born_ns = 0;
+  std::uint64_t died_ns = 0;
+  Category category = Category::unknown;
+  Phase phase = Phase::setup;  // of its birth
+  std::string layer;           // that the bytes are charged to; empty: outside every layer
+  bool saved = false;          // autograd held it for backward at some time
+
+  bool operator==(const BlockLife&) const = default;
+};
+
+struct PhaseMark {
+  Phase phase = Phase::setup;
+  std::int64_t record = 0;
+  std::uint64_t time_ns = 0;
+
+  bool operator==(const PhaseMark&) const = default;
+};
+
+struct BlockLives {
+  std::vector<PhaseMark> phases;  // in order; what comes before the first mark is setup
+  std::uint64_t end_ns = 0;       // of the trace
+  std::vector<BlockLife> lives;   // by birth
+
+  bool operator==(const BlockLives&) const = default;
+};
+
 struct MemoryProfile {
   PeakMoment peak;
   // The highest moment in another (phase, layer) than the peak's: what would be the peak if that
@@ -106,6 +138,7 @@ struct MemoryProfile {
   std::vector<PhaseMemory> phases;      // in order of first appearance
   std::vector<TimelinePoint> timeline;  // down-sampled; every bucket keeps its maximum
   LedgerCheck ledger;
+  std::optional<BlockLives> blocks;  // where LedgerOptions asked for them
 
   bool operator==(const MemoryProfile&) const = default;
 };

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "reports/json_blocks.h"
 #include "reports/json_correlate.h"
 #include "reports/json_words.h"
 #include "reports/json_writing.h"
@@ -144,6 +145,11 @@ Json memory_json(const profiler::MemoryProfile& memory) {
   object["layers"] = layers_json(memory.layers);
   object["cells_at_peak"] = cells_json(memory.cells_at_peak);
   object["timeline"] = timeline_json(memory.timeline);
+  if (memory.blocks) {
+    object["blocks"] = blocks_json(*memory.blocks);
+  } else {
+    set_unknown(object, "blocks", "not kept; sbp-profile --blocks keeps them");
+  }
   return object;
 }
 

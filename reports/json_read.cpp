@@ -1,4 +1,5 @@
 #include "reports/json.h"
+#include "reports/json_blocks.h"
 #include "reports/json_correlate.h"
 #include "reports/json_reading.h"
 #include "reports/json_words.h"
@@ -111,6 +112,7 @@ profiler::MemoryProfile read_memory(const Node& node) {
   memory.layers = list(node["layers"], read_layer);
   memory.cells_at_peak = list(node["cells_at_peak"], read_cell);
   memory.timeline = list(node["timeline"], read_point);
+  memory.blocks = later_part(node, "blocks", read_blocks);
   return memory;
 }
 

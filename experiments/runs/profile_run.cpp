@@ -108,7 +108,8 @@ class ProfileRun {
     for (std::int64_t i = 0; i == 0 || (traced.result.skipped && i <= kMostExtra); ++i) {
       if (i > 0) ++total_;
       advance("traced step");
-      traced = traced_step(trainer, *model, *optimizer, run_.device, same, step_++, rate);
+      traced = traced_step(trainer, *model, *optimizer, run_.device, same, step_++, rate,
+                           {.keep_blocks = options_.keep_blocks});
     }
     report.header = make_header(run_, plan);
     add_own_configuration(report.header);

@@ -35,6 +35,7 @@ struct ProfileOptions : RunOptions {
   std::int64_t warmup = 2;      // untraced steps before the traced one
   std::int64_t time_steps = 5;  // untraced, timed steps after it; 0: no timing
   ZeroGrad zero_grad = ZeroGrad::start;
+  bool keep_blocks = false;  // every block's life goes into the report
 };
 
 struct CheckpointOptions {

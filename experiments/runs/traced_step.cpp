@@ -1,7 +1,6 @@
 #include "experiments/runs/traced_step.h"
 
 #include "experiments/data/loader.h"
-#include "profiler/ledger.h"
 #include "profiler/torch/tracer.h"
 
 namespace sbp::experiments {
@@ -32,7 +31,7 @@ void tag_state(profiler::Tracer& tracer, const Optimizer& optimizer) {
 
 TracedStep traced_step(Trainer& trainer, const Model& model, const Optimizer& optimizer,
                        const DeviceId& device, const NextBatch& next, std::int64_t step,
-                       double learning_rate) {
+                       double learning_rate, const profiler::LedgerOptions& ledger) {
   profiler::Tracer tracer({.device = device}, model.sites().layers());
   // What older steps left behind, then what this step makes.
   for (const Parameter& parameter : model.parameters()) {
@@ -59,7 +58,7 @@ TracedStep traced_step(Trainer& trainer, const Model& model, const Optimizer& op
   hooks.updated = [&] { tag_state(tracer, optimizer); };
   TracedStep traced;
   traced.result = trainer.step(next, step, learning_rate, hooks);
-  traced.memory = profiler::analyse(tracer.stop());
+  traced.memory = profiler::analyse(tracer.stop(), ledger);
   return traced;
 }
 

@@ -3,6 +3,7 @@
 
 #include "experiments/runs/run_setup.h"
 #include "experiments/training/trainer.h"
+#include "profiler/ledger.h"
 #include "profiler/memory_profile.h"
 #include "reports/report.h"
 #include "sbp/base/device_id.h"
@@ -18,7 +19,7 @@ struct TracedStep {
 // their gradients and averages, and the optimizer's state. Does not change what the step computes.
 TracedStep traced_step(Trainer& trainer, const Model& model, const Optimizer& optimizer,
                        const DeviceId& device, const NextBatch& next, std::int64_t step,
-                       double learning_rate);
+                       double learning_rate, const profiler::LedgerOptions& ledger = {});
 
 // The memory of one training step of the run, by a dry run, once the optimizer's state exists.
 profiler::MemoryProfile dry_step(const ResolvedRun& run);

@@ -430,5 +430,73 @@ TEST_CASE("random traces give what a model that walks all records gives") {
   CHECK(saved_bytes > 100'000);
 }
 
+TEST_CASE("blocks that are kept replay to the timeline at every event, and to the peak's cells") {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    CAPTURE(seed);
+    const Trace trace = RandomTrace(seed).make();
+    const MemoryProfile profile =
+        analyse(trace, {.timeline_points = 1'000'000, .keep_blocks = true});
+    REQUIRE(profile.blocks.has_value());
+    const BlockLives& blocks = *profile.blocks;
+    CHECK(std::ssize(blocks.lives) == profile.ledger.allocate_events);
+
+    // Live bytes after each record that is an event, in order.
+    std::map<std::int64_t, std::int64_t> changes;
+    for (const BlockLife& life : blocks.lives) {
+      changes[life.born_record] += life.bytes;
+      if (life.died_record >= 0) changes[life.died_record] -= life.bytes;
+    }
+    std::vector<std::int64_t> live;
+    for (const auto& [record, change] : changes) {
+      live.push_back((live.empty() ? 0 : live.back()) + change);
+    }
+    std::vector<std::int64_t> timeline;
+    for (const TimelinePoint& point : profile.timeline) timeline.push_back(point.live_bytes);
+    CHECK(live == timeline);
+
+    std::map<std::tuple<std::string, Phase, Category>, std::int64_t> cells;
+    const std::int64_t peak = profile.peak.record_index;
+    for (const BlockLife& life : blocks.lives) {
+      const bool at_peak =
+          life.born_record <= peak && (life.died_record < 0 || life.died_record > peak);
+      if (at_peak) cells[{life.layer, life.phase, life.category}] += life.bytes;
+    }
+    for (const PeakCell& cell : profile.cells_at_peak) {
+      CHECK(cells[{cell.layer, cell.phase, cell.category}] == cell.bytes);
+    }
+    CHECK(cells.size() == profile.cells_at_peak.size());
+  }
+}
+
+TEST_CASE("phases of kept blocks begin where their records are; blocks are kept on demand only") {
+  const Trace trace = TraceBuilder()
+                          .allocate(1, 10)
+                          .phase(Phase::forward)
+                          .allocate(2, 20)
+                          .save(1, 2, 20)
+                          .phase(Phase::backward)
+                          .release(1)
+                          .free(2)
+                          .trace();
+  CHECK_FALSE(analyse(trace).blocks.has_value());
+  const MemoryProfile profile = analyse(trace, {.keep_blocks = true});
+  const BlockLives& blocks = *profile.blocks;
+  CHECK(blocks.phases == std::vector<PhaseMark>{{Phase::setup, 0, trace.records[0].time_ns},
+                                                {Phase::forward, 1, trace.records[1].time_ns},
+                                                {Phase::backward, 4, trace.records[4].time_ns}});
+  CHECK(blocks.end_ns == trace.records.back().time_ns);
+  REQUIRE(blocks.lives.size() == 2);
+  CHECK(blocks.lives[1] == BlockLife{.bytes = 20,
+                                     .born_record = 2,
+                                     .died_record = 6,
+                                     .born_ns = trace.records[2].time_ns,
+                                     .died_ns = trace.records[6].time_ns,
+                                     .category = Category::activation,
+                                     .phase = Phase::forward,
+                                     .layer = "",
+                                     .saved = true});
+  CHECK(blocks.lives[0].died_record == -1);
+}
+
 }  // namespace
 }  // namespace sbp::profiler

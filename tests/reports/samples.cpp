@@ -163,6 +163,42 @@ reports::ProfileReport sample_profile() {
   return report;
 }
 
+reports::ProfileReport sample_profile_with_blocks() {
+  reports::ProfileReport report = sample_profile();
+  profiler::BlockLives blocks;
+  blocks.phases = {{Phase::setup, 0, 0}, {Phase::forward, 2, 1000}, {Phase::backward, 5, 4000}};
+  blocks.end_ns = 9500;
+  blocks.lives = {{.bytes = 1048576,
+                   .born_record = 0,
+                   .died_record = -1,
+                   .born_ns = 0,
+                   .died_ns = 0,
+                   .category = Category::parameter,
+                   .phase = Phase::setup,
+                   .layer = "",
+                   .saved = false},
+                  {.bytes = 2097152,
+                   .born_record = 3,
+                   .died_record = 7,
+                   .born_ns = 2000,
+                   .died_ns = 6500,
+                   .category = Category::activation,
+                   .phase = Phase::forward,
+                   .layer = "blocks.0.attn",
+                   .saved = true},
+                  {.bytes = 100,
+                   .born_record = 8,
+                   .died_record = 9,
+                   .born_ns = 7000,
+                   .died_ns = 7001,
+                   .category = Category::temporary,
+                   .phase = Phase::backward,
+                   .layer = "head",
+                   .saved = false}};
+  report.memory.blocks = blocks;
+  return report;
+}
+
 reports::TrainReport sample_training() {
   reports::TrainReport report;
   report.header = header();

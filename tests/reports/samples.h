@@ -6,6 +6,8 @@
 namespace sbp::tests {
 
 reports::ProfileReport sample_profile();
+// The same, with blocks that replay to its peak.
+reports::ProfileReport sample_profile_with_blocks();
 reports::TrainReport sample_training();
 reports::SweepReport sample_sweep();
 

@@ -121,3 +121,26 @@ TEST_CASE("deeply nested JSON is refused without harm") {
   const std::string closed = std::string(100000, '[') + std::string(100000, ']');
   CHECK(complaint(closed).find("is not a report") != std::string::npos);
 }
+
+TEST_CASE("blocks come back as they were, and impossible ones are refused") {
+  const ProfileReport profile = tests::sample_profile_with_blocks();
+  const std::string json = to_json(profile);
+  CHECK(std::get<ProfileReport>(parse_report(json, "run.json")) == profile);
+  const auto with = [&](const std::string& old_part, const std::string& new_part) {
+    return complaint(replaced(json, old_part, new_part));
+  };
+  const std::string place = "cannot read report 'run.json': memory.blocks.rows[1]";
+  CHECK(with("[3, 2000, 7, 6500, ", "[3, 2000, 3, 6500, ") == place + "[2] is not after its birth");
+  CHECK(with("[3, 2000, 7, 6500, ", "[3, 2000, -1, 6500, ") ==
+        place + "[3] is a time, and the block did not die");
+  CHECK(with("6500, 2097152, ", "6500, -1, ") == place + " has an impossible size");
+  CHECK(with("6500, 2097152, ", "6500, 9223372036854775807, ") ==
+        place + " has an impossible size");
+  CHECK(with("[3, 2000, 7, 6500, ", "[0, 2000, 7, 6500, ") ==
+        place + " was not born after the block before it");
+  CHECK(with("[3, 2000, 7, 6500, ", "[3, 7, 6500, ") == place + " has 8 values, not 9");
+  CHECK(with("\"activation\", \"forward\"", "\"activation\", \"forwards\"")
+            .find("is 'forwards', not one of setup, forward") != std::string::npos);
+  CHECK(with("\"born_ns\", ", "").find("memory.blocks.columns must be born_record, ") !=
+        std::string::npos);
+}
