@@ -72,8 +72,8 @@ function axisOf({kind, low, high, label, count = 5, round = true}) {
   const decimals = decimalsOf(step);
   const ticks = ticksBetween(from, to, step).map((value) => ({
     value: value * size,
-    text: kind === "count" ? countText(Math.round(value)) : value.toFixed(decimals)
-      .replace(/^-(0(\.0+)?)$/, "$1"),
+    text: decimals === 0 ? countText(Math.round(value) || 0) : value.toFixed(decimals)
+      .replace(/^-(0\.0+)$/, "$1"),
   }));
   return {domain: [from * size, to * size], ticks, scale: linearScale,
           label: unit ? `${label} (${unit})` : label};
