@@ -41,7 +41,7 @@ function shareText(part, whole) {
 
 // Four decimals, and as many more as it takes to tell a ratio from 1.
 function ratioText(value) {
-  for (let decimals = 4; ; decimals += 1) {
+  for (let decimals = 4;; decimals += 1) {
     const text = value.toFixed(decimals);
     if (Number(text) !== 1 || value === 1 || decimals > 12) return text;
   }

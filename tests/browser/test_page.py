@@ -23,8 +23,8 @@ class Quiet(PageTest):
 
     def test_the_policy_forbids_what_is_not_the_page_s_own(self):
         self.open(documents.profile())
-        self.assertEqual(self.run("fetch('http://127.0.0.1:9/').then(() => 'sent', () => 'refused')"),
-                         "refused")
+        self.assertEqual(self.run("fetch('http://127.0.0.1:9/')"
+                                  ".then(() => 'sent', () => 'refused')"), "refused")
         self.assertEqual(self.run(
             "try { document.body.innerHTML = '<b>x</b>'; 'taken' } catch { 'refused' }"), "refused")
         self.run("const one = document.createElement('img'); one.src = 'http://127.0.0.1:9/x.png';"
@@ -42,7 +42,8 @@ class Scripts(unittest.TestCase):
     def test_the_files_share_a_scope_and_so_every_name_is_there_once(self):
         names = []
         for file in sorted((ROOT / "reports/html").glob("*.js")):
-            names += re.findall(r"^(?:function|class|const|let) (\w+)", file.read_text(), re.MULTILINE)
+            names += re.findall(r"^(?:function|class|const|let) (\w+)", file.read_text(),
+                                re.MULTILINE)
         self.assertGreater(len(names), 100)
         self.assertEqual({name for name in names if names.count(name) > 1}, set())
 
@@ -66,7 +67,8 @@ class Hostile(PageTest):
         for point in sweep["points"]:
             point["axes"]["strategy"] = documents.SCRIPT
         sweep["axes"][0]["values"] = [documents.SCRIPT]
-        self.open(report, sweep, report, names=["<img src=x onerror=alert(3)>.json", "b.json", "c.json"])
+        self.open(report, sweep, report,
+                  names=["<img src=x onerror=alert(3)>.json", "b.json", "c.json"])
         self.open_tables()
         self.open_details()
         self.run("document.querySelectorAll('.surface').forEach((one) => { one.focus();"

@@ -26,7 +26,8 @@ CONTRAST = """(() => {
     if (!own || one.closest('script, noscript, .in-bar, .in-cell, .skip, [disabled]')) continue;
     if (one.namespaceURI.endsWith('svg') && one.tagName !== 'text') continue;
     const style = getComputedStyle(one);
-    const [a, b] = [light(parts(one.tagName === 'text' ? style.fill : style.color)), light(behind(one))];
+    const ink = parts(one.tagName === 'text' ? style.fill : style.color);
+    const [a, b] = [light(ink), light(behind(one))];
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
     const least = one.classList.contains('point-name') ? 3 : 4.5;
     if (ratio < least) found.add(`${one.tagName}.${one.getAttribute('class')} ${ratio.toFixed(2)}`);
@@ -37,8 +38,8 @@ CONTRAST = """(() => {
 
 class Keyboard(PageTest):
     def focus(self):
-        return self.run("(({tagName, className, id, textContent}) => [tagName, String(className), id,"
-                        "textContent.slice(0, 40)])(document.activeElement)")
+        return self.run("(({tagName, className, id, textContent}) => [tagName, String(className),"
+                        "id, textContent.slice(0, 40)])(document.activeElement)")
 
     def test_skip_link_comes_first(self):
         self.open(documents.profile())
@@ -49,13 +50,14 @@ class Keyboard(PageTest):
 
     def test_every_control_is_reached_and_seen(self):
         self.open(documents.profile())
-        expected = self.run("[...document.querySelectorAll('a[href], button:not([disabled]), select,"
-                            "input, summary, [tabindex=\"0\"]')].length")
+        expected = self.run("document.querySelectorAll('a[href], button:not([disabled]), select,"
+                            "input, summary, [tabindex=\"0\"]').length")
         seen = set()
         for _ in range(expected + 2):
             self.browser.press("Tab")
-            key, width = self.run("((one) => [[...document.querySelectorAll('*')].indexOf(one),"
-                                  "parseFloat(getComputedStyle(one).outlineWidth)])(document.activeElement)")
+            key, width = self.run(
+                "((one) => [[...document.querySelectorAll('*')].indexOf(one),"
+                "parseFloat(getComputedStyle(one).outlineWidth)])(document.activeElement)")
             if key in seen:
                 break
             seen.add(key)
@@ -91,7 +93,7 @@ class Keyboard(PageTest):
         self.assertTrue(self.run(f"document.activeElement === {heading}"))
         rows = [row[3] for row in self.table("Layers of profile0")]
         self.assertEqual(rows, sorted(rows, reverse=True))
-        self.assertEqual(self.run("document.querySelector('#layers [aria-sort]').getAttribute('aria-sort')"),
+        self.assertEqual(self.run("document.querySelector('#layers [aria-sort]').ariaSort"),
                          "descending")
         self.run(f"{heading}.focus()")
         self.browser.press("Enter")
@@ -148,10 +150,12 @@ class Looks(PageTest):
         self.assertEqual((self.folder / "page.pdf").read_bytes()[:5], b"%PDF-")
         figures = self.run("document.querySelectorAll('figure').length")
         self.assertEqual(self.run("window.opened"), figures)
-        self.assertEqual(self.run("document.querySelectorAll('.figure-table:not([hidden])').length"), 0)
+        opened = "document.querySelectorAll('.figure-table:not([hidden])').length"
+        self.assertEqual(self.run(opened), 0)
         self.browser.media("print", prefers_color_scheme="dark")
-        self.assertEqual(self.run("[...document.querySelectorAll('button, select, input, nav')].filter("
-                                  "(one) => one.checkVisibility() && !one.closest('th')).length"), 0)
+        controls = ("[...document.querySelectorAll('button, select, input, nav')].filter((one) =>"
+                    "one.checkVisibility() && !one.closest('th')).length")
+        self.assertEqual(self.run(controls), 0)
         self.assertEqual(self.run("getComputedStyle(document.body).color"), "rgb(23, 27, 33)")
 
     def test_less_motion(self):
@@ -180,14 +184,15 @@ class Structure(PageTest):
                     ".filter((id, i, all) => all.indexOf(id) !== i)"), [])
                 self.assertEqual(self.run(
                     "[...document.querySelectorAll('.plot svg')].filter((one) =>"
-                    "one.getAttribute('role') !== 'img' || !one.querySelector('title').textContent ||"
-                    "!one.querySelector('desc').textContent).length"), 0)
+                    "one.getAttribute('role') !== 'img' || !one.querySelector('title').textContent"
+                    "|| !one.querySelector('desc').textContent).length"), 0)
                 self.assertEqual(self.run(
                     "[...document.querySelectorAll('button, select, input')].filter((one) =>"
                     "!(one.textContent.trim() && one.tagName === 'BUTTON') &&"
                     "!one.labels?.length && !one.ariaLabel).length"), 0)
-                self.assertEqual(self.run("document.querySelectorAll('table:not(:has(caption))').length"), 0)
-                self.assertEqual(self.run("document.querySelectorAll('figure .plot:empty').length"), 0)
+                for missing in ("table:not(:has(caption))", "figure .plot:empty"):
+                    self.assertEqual(
+                        self.run(f"document.querySelectorAll('{missing}').length"), 0)
 
     def test_series_differ_in_more_than_colour(self):
         self.open(documents.sweep(masks=("a", "b", "c", "d")))
@@ -203,8 +208,8 @@ class Structure(PageTest):
                    "epochs": []}
         self.open(report)
         self.assertEqual(self.run("document.querySelectorAll('figure').length"), 0)
-        self.assertEqual(self.run("[...document.querySelectorAll('h2')].map((one) => one.textContent)"),
-                         ["Summary", "The run"])
+        headings = "[...document.querySelectorAll('h2')].map((one) => one.textContent)"
+        self.assertEqual(self.run(headings), ["Summary", "The run"])
         self.assertIn("no step was traced", self.run("document.body.textContent"))
 
 
