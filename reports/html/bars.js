@@ -94,7 +94,7 @@ function stackedColumns({label: name, about, columns, kind, axisLabel, height = 
   const below = 14 + 0.77 * Math.min(26, Math.max(...columns.map((one) => one.short.length))) * 6.7;
   const draw = (width) => {
     const axis = axisOf(
-      {kind, low: 0, high: most ?? Math.max(...columns.map(({total}) => total)), label: axisLabel});
+      {kind, low: 0, high: most ?? mostOf(columns.map(({total}) => total)), label: axisLabel});
     const left = 30 + Math.max(...axis.ticks.map(({text}) => textWidth(text)));
     const bottom = height - below;
     const Y = linearScale(axis.domain, [bottom, 10]);

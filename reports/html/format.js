@@ -74,3 +74,13 @@ function plural(count, one, many = `${one}s`) {
 function capital(text) {
   return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
+
+// The ends of some values, and of `other` where there is one. Lists may be too long to be
+// arguments.
+function mostOf(values, other = -Infinity) {
+  return values.reduce((most, value) => Math.max(most, value), other);
+}
+
+function leastOf(values, other = Infinity) {
+  return values.reduce((least, value) => Math.min(least, value), other);
+}

@@ -16,8 +16,8 @@ function mixed(stops, share) {
 // value -> colour, with the two ends. `middle`: a value that both sides are measured from.
 function colourScale(values, {low, high, middle}) {
   const known = values.filter((value) => value !== null && Number.isFinite(value));
-  const least = Math.min(low ?? Infinity, ...known);
-  const most = Math.max(high ?? -Infinity, ...known);
+  const least = leastOf(known, low);
+  const most = mostOf(known, high);
   if (middle === undefined) {
     const span = most - least || 1;
     return {low: least, high: most, of: (value) => mixed(SEQUENTIAL, (value - least) / span)};

@@ -121,7 +121,7 @@ function layerList({title: name, controls, chosen, build}) {
 
 // Gathering modules would make all other bars invisible: they have none.
 function scaleOf(rows, value) {
-  return Math.max(1, ...rows.filter(({kind}) => kind !== "module").map(value));
+  return mostOf(rows.filter(({kind}) => kind !== "module").map(value), 1);
 }
 
 function oneReportLayers(input) {
@@ -188,7 +188,7 @@ function comparedLayers(inputs) {
   const build = ({measure: key, rows: which}) => {
     const rows = ROW_CHOICES[which][1](all, parents);
     const value = (row, i) => row.of[i]?.[key] ?? null;
-    const most = scaleOf(rows, (row) => Math.max(...row.of.map((layer) => layer?.[key] ?? 0)));
+    const most = scaleOf(rows, (row) => mostOf(inputs.map((_, i) => value(row, i) ?? 0)));
     const bars = (row) => (row.kind === "module" ?
         null :
         inputs.map(

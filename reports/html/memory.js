@@ -262,7 +262,7 @@ function blocksFigure(inputs) {
   const shown = inputs.map((input) => ({input, columns: blockColumns(input)}))
                   .filter(({columns}) => columns.length > 1);
   if (shown.length === 0) return null;
-  const most = Math.max(...shown.flatMap(({columns}) => columns.map(({total}) => total)));
+  const most = mostOf(shown.flatMap(({columns}) => columns.map(({total}) => total)));
   const alone = shown.length === 1;
   const rows = shown.flatMap(({input, columns}) => columns.map((one) => ({input, ...one})));
   const title = alone ? "Who owned the peak, along the depth" :

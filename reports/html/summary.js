@@ -138,29 +138,31 @@ function timesText(value, first) {
   return typeof value === "number" && first ? `${(value / first).toFixed(3)}×` : "";
 }
 
+function comparedCell(one, {report}, first, notes) {
+  const value = one.of(report) ?? null;
+  if (value === null) {
+    return el("td", {class: "number"}, unknownCell(one.reason?.(report), notes));
+  }
+  const small = (text) => text && el("span", {class: "exact"}, text);
+  return el("td", {class: "number"}, figureText(one.kind, value),
+    small(one.kind === "bytes" && countText(value)), small(timesText(value, first)));
+}
+
 function comparisonTable(inputs) {
-  const rows = headlines(inputs[0].report.kind);
-  const body =
-    rows.map((figure_) =>
-               el("tr", null, el("th", {scope: "row"}, figure_.name), inputs.map(({report}, i) => {
-                 const value = figure_.of(report) ?? null;
-                 if (value === null)
-                   return el("td", {class: "number"}, unknownCell(figure_.reason?.(report)));
-                 const first = figure_.of(inputs[0].report);
-                 return el("td", {class: "number"}, figureText(figure_.kind, value),
-                   figure_.kind === "bytes" && el("span", {class: "exact"}, countText(value)),
-                   i > 0 && el("span", {class: "exact"}, timesText(value, first)));
-               })));
-  return el("div", {class: "card"},
-    el("div", {class: "scroller", role: "region", tabindex: "0", "aria-label": "Headline figures"},
-      el("table", {class: "comparison"},
-        el("caption", {class: "visually-hidden"},
-          "Headline figures; " +
-            "the last line of a cell is the ratio to the first report"),
-        el("thead", null,
-          el("tr", null, el("td"),
-            inputs.map(({label: name}) => el("th", {scope: "col", class: "number"}, name)))),
-        el("tbody", null, body))));
+  const notes = new Footnotes();
+  const rows = headlines(inputs[0].report.kind).map((one) => {
+    const first = one.of(inputs[0].report);
+    const cells = inputs.map((input, i) => comparedCell(one, input, i > 0 ? first : null, notes));
+    return el("tr", null, el("th", {scope: "row"}, one.name), cells);
+  });
+  const names = inputs.map(({label: name}) => el("th", {scope: "col", class: "number"}, name));
+  const table = el("table", {class: "comparison"},
+    el("caption", {class: "visually-hidden"},
+      "Headline figures; the last line of a cell is the ratio to the first report"),
+    el("thead", null, el("tr", null, el("td"), names)), el("tbody", null, rows));
+  const scroller = el("div",
+    {class: "scroller", role: "region", tabindex: "0", "aria-label": "Headline figures"}, table);
+  return el("div", {class: "card"}, scroller, notes.reasons.size > 0 && notes.list);
 }
 
 function warningsBox(inputs) {

@@ -33,6 +33,20 @@ class Figures(PageTest):
                         "one.textContent)")
         self.assertEqual(said, ["unknownthe meta device computes nothing"] * 2)
 
+    def test_headline_figures_compared(self):
+        reports = [documents.profile(device="meta", time=False), documents.profile(layers=10)]
+        self.open(*reports, names=["before.json", "after.json"])
+        table = self.run("[...document.querySelectorAll('.comparison tbody tr')].map((row) =>"
+                         "[...row.cells].map((cell) => cell.querySelector('data')?.value ??"
+                         "cell.textContent))")
+        peaks = [str(report["memory"]["peak_bytes"]) for report in reports]
+        self.assertEqual(table[0], ["Peak", *peaks])
+        self.assertEqual(table[4], ["Step time, median", "–a", "0.0525"])
+        self.assertEqual(self.run("document.querySelector('#summary .footnotes').textContent"),
+                         "a unknown: the meta device computes nothing")
+        ratio = reports[1]["memory"]["peak_bytes"] / reports[0]["memory"]["peak_bytes"]
+        self.assertIn(f"{ratio:.3f}×", self.run("document.querySelector('#summary').textContent"))
+
     def test_tables_of_a_profile_to_the_byte(self):
         report = documents.profile(layers=60)
         memory = report["memory"]
@@ -71,6 +85,13 @@ class Figures(PageTest):
                          [bytes_of[0]["blocks.3.mlp.fc2"], bytes_of[1]["blocks.3.mlp.fc2"]])
         gone = bytes_of[0]["blocks.5.attn.qkv"]
         self.assertEqual(rows["blocks.5.attn.qkv"], [gone, "–a", -gone])
+
+    def test_bars_of_layers_that_the_first_report_lacks(self):
+        self.open(documents.profile(layers=20), documents.profile(layers=30))
+        widths = self.run("[...document.querySelectorAll('#layers td .piece')].map((one) =>"
+                          "parseFloat(one.style.width))")
+        self.assertGreater(len(widths), 10)
+        self.assertTrue(all(width and 0 < width <= 100 for width in widths), widths)
 
     def test_epochs_and_losses_of_training(self):
         report = documents.training()
