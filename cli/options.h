@@ -49,6 +49,7 @@ struct ReportCommand {
   std::string table;  // the only one to show; empty: all, or the main one
   std::int64_t top = 10;
   std::string baseline;  // AXIS=VALUE that groups of a sweep are compared with; empty: the usual
+  std::string budget;    // a file of limits; empty: none
   std::string output;    // empty or "-": standard output
   std::string html;      // a file for the page, instead of all other output; empty: none
   bool force = false;    // files may be replaced

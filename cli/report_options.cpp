@@ -33,6 +33,9 @@ std::variant<ReportCommand, Answer> parse_report_command(
   parser.integer({"--top", "N", "layers, largest first; 0: all"}, command.top, kCount);
   parser.text({"--baseline", "AXIS=VALUE", "what points of a sweep are compared with"},
               command.baseline);
+  parser.group("What to check");
+  parser.text({"--budget", "FILE", "hold reports to the limits of FILE; exit 1 if one is over"},
+              command.budget);
   parser.group("Where the result goes");
   parser.text({"-o,--output", "FILE", "instead of standard output"}, command.output);
   parser.text({"--html", "FILE", "only write one page of figures, for a browser"}, command.html);
@@ -47,11 +50,15 @@ std::variant<ReportCommand, Answer> parse_report_command(
     throw UsageError("--baseline is for one sweep alone");
   }
   const bool prints = command.diff || command.format != "text" || !command.table.empty() ||
-                      !command.baseline.empty() || !command.output.empty();
+                      !command.baseline.empty() || !command.budget.empty() ||
+                      !command.output.empty();
   if (!command.html.empty() && prints) {
     throw UsageError(
-        "--html writes the page and nothing else; leave out --diff, --format, --table, --baseline "
-        "and --output");
+        "--html writes the page and nothing else; leave out --diff, --format, --table, --baseline, "
+        "--budget and --output");
+  }
+  if (!command.budget.empty() && command.diff) {
+    throw UsageError("--budget and --diff are both given; give one of the two");
   }
   return command;
 }

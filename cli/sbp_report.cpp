@@ -7,6 +7,7 @@
 #include "cli/report_inputs.h"
 #include "cli/report_page.h"
 #include "cli/terminal.h"
+#include "reports/budget.h"
 #include "reports/diff.h"
 #include "reports/documents.h"
 #include "reports/render.h"
@@ -58,9 +59,13 @@ std::string rendered(const ReportCommand& command, const reports::Document& docu
   return command.format == "json" ? table_json(table) : table_text(table, options);
 }
 
-std::string result_of(const ReportCommand& command, const Inputs& inputs) {
+reports::TextOptions text_options(const ReportCommand& command) {
   const bool to_terminal = command.output.empty() && wants_color(STDOUT_FILENO);
-  const reports::TextOptions options{.top = command.top, .color = to_terminal};
+  return {.top = command.top, .color = to_terminal};
+}
+
+std::string result_of(const ReportCommand& command, const Inputs& inputs) {
+  const reports::TextOptions options = text_options(command);
   if (command.diff) {
     const auto reports = named(inputs);
     return rendered(command, difference_of(reports[0], reports[1]), "a difference", options);
@@ -80,6 +85,24 @@ std::string result_of(const ReportCommand& command, const Inputs& inputs) {
   return rendered(command, document, concat("'", inputs[0].name, "'"), options);
 }
 
+// The tables, and what is over; empty: nothing is.
+struct Result {
+  std::string text;
+  std::string over;
+};
+
+Result checked(const ReportCommand& command, const Inputs& inputs) {
+  const reports::Budget budget = reports::parse_budget(read_file(command.budget), command.budget);
+  std::vector<reports::BudgetCheck> checks;
+  std::vector<std::string> over;
+  for (const reports::NamedReport& report : named(inputs)) {
+    checks.push_back(check_budget(budget, report));
+    if (std::string text = over_budget_text(checks.back()); !text.empty()) over.push_back(text);
+  }
+  return {.text = rendered(command, document_of(checks), "a budget", text_options(command)),
+          .over = join(over, "; ")};
+}
+
 ExitCode report(const std::vector<std::string>& arguments) {
   const auto parsed = parse_report_command(arguments);
   if (const Answer* answer = std::get_if<Answer>(&parsed)) {
@@ -93,12 +116,15 @@ ExitCode report(const std::vector<std::string>& arguments) {
   }
   std::optional<OutputFile> file;
   if (!command.output.empty() && command.output != "-") file.emplace(command.output, command.force);
-  const std::string result = result_of(command, read_report_inputs(command.files));
+  const Inputs inputs = read_report_inputs(command.files);
+  const Result result =
+      command.budget.empty() ? Result{result_of(command, inputs), {}} : checked(command, inputs);
   if (file) {
-    file->write(result);
+    file->write(result.text);
   } else {
-    write_stdout(result);
+    write_stdout(result.text);
   }
+  if (!result.over.empty()) throw Error(result.over);
   return ExitCode::ok;
 }
 

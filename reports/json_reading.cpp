@@ -75,8 +75,8 @@ std::size_t start_of_word(std::string_view text, std::size_t offset) {
 
 }  // namespace
 
-Json parse_json(std::string_view text, std::string_view source) {
-  const std::string beginning = concat("cannot read report ", "'", source, "'", ": ");
+Json parse_json(std::string_view text, std::string_view source, std::string_view what) {
+  const std::string beginning = concat("cannot read ", what, " '", source, "'", ": ");
   if (only_spaces_from(text, 0)) throw Error(beginning + "it is empty");
   try {
     return Json::parse(text.begin(), text.end());

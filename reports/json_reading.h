@@ -15,8 +15,9 @@ namespace sbp::reports {
 
 using Json = nlohmann::ordered_json;
 
-// Throws Error naming `source`: empty, truncated, not JSON, NaN, a number that is too large.
-Json parse_json(std::string_view text, std::string_view source);
+// Throws Error naming `source`, a file of the kind `what`: empty, truncated, not JSON, NaN, a
+// number that is too large.
+Json parse_json(std::string_view text, std::string_view source, std::string_view what = "report");
 
 // One value of the document, and the way to it for messages. Every reading member throws Error
 // where the value is of another form.

@@ -8,6 +8,7 @@
 
 #include "sbp/base/error.h"
 #include "sbp/base/number.h"
+#include "sbp/base/pattern.h"
 #include "sbp/base/spec.h"
 
 namespace sbp {
@@ -19,33 +20,13 @@ bool consists_of(std::string_view word, std::string_view signs) {
   return word.find_first_not_of(signs) == std::string_view::npos;
 }
 
-// Does all of `name` match? '*' stands for any run of signs.
-bool matches_whole(std::string_view pattern, std::string_view name) {
-  std::size_t at = 0, i = 0;
-  std::size_t star = std::string_view::npos, retry = 0;
-  while (i < name.size()) {
-    if (at < pattern.size() && pattern[at] == '*') {
-      star = at++;
-      retry = i;
-    } else if (at < pattern.size() && pattern[at] == name[i]) {
-      ++at, ++i;
-    } else if (star != std::string_view::npos) {
-      at = star + 1;  // the last star takes one sign more
-      i = ++retry;
-    } else {
-      return false;
-    }
-  }
-  return consists_of(pattern.substr(at), "*");
-}
-
 // Does `name`, or a name that it lies below?
 bool matches(std::string_view pattern, std::string_view name) {
   for (std::size_t end = name.find('.'); end != std::string_view::npos;
        end = name.find('.', end + 1)) {
-    if (matches_whole(pattern, name.substr(0, end))) return true;
+    if (matches_pattern(pattern, name.substr(0, end))) return true;
   }
-  return matches_whole(pattern, name);
+  return matches_pattern(pattern, name);
 }
 
 // "blocks.3.mlp" -> "blocks.*.mlp".
