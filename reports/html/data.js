@@ -4,8 +4,12 @@
 function column(description, count) {
   const {key, at, words} = description;
   const path = Array.isArray(key) ? key : [key];
-  return {path, at: at ?? null, count: at ? at.length : count,
-          value: words ? (i) => words[description.values[i]] : (i) => expand(description.values[i])};
+  return {
+    path,
+    at: at ?? null,
+    count: at ? at.length : count,
+    value: words ? (i) => words[description.values[i]] : (i) => expand(description.values[i])
+  };
 }
 
 function put(object, path, value) {

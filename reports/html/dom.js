@@ -40,7 +40,9 @@ function visuallyHidden(text) {
 
 // A long name that may be broken after its dots, commas and the like.
 function breakable(text) {
-  return String(text).split(/(?<=[.,+|/:])/).flatMap((part, i) => (i > 0 ? [el("wbr"), part] : [part]));
+  return String(text).split(/(?<=[.,+|/:])/).flatMap((part, i) => (i > 0 ? [el("wbr"), part] : [
+    part
+  ]));
 }
 
 // A <select> with its label. `choices`: [value, words] pairs.
@@ -49,7 +51,8 @@ function chooser({label, choices, value, change}) {
   const select = el("select", {id, on: {change: () => change(select.value)}},
     choices.map(([key, words]) => el("option", {value: key}, words)));
   select.value = value ?? choices[0][0];
-  return el("span", {class: "chooser"}, el("label", {for: id}, label), select);
+  return el("span", {class: "chooser"}, el("label", {for: id
+  }, label), select);
 }
 
 // A search field with its label; Escape empties it. `change`: what is searched, in small letters.
@@ -57,7 +60,11 @@ function searchField(text, change) {
   const id = freshId("search");
   const tell = () => change(input.value.trim().toLowerCase());
   const input = el("input", {
-    id, type: "search", autocomplete: "off", spellcheck: "false", placeholder: "part of a name",
+    id,
+    type: "search",
+    autocomplete: "off",
+    spellcheck: "false",
+    placeholder: "part of a name",
     on: {
       input: tell,
       keydown: (event) => {
@@ -67,5 +74,6 @@ function searchField(text, change) {
       },
     },
   });
-  return el("span", {class: "chooser"}, el("label", {for: id}, text), input);
+  return el("span", {class: "chooser"}, el("label", {for: id
+  }, text), input);
 }

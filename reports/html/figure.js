@@ -19,8 +19,11 @@ function figure({title, about, plot, legend, controls, table}) {
     button.setAttribute("aria-label", `${button.textContent} of: ${title}`);
   };
   const button = el("button", {
-    type: "button", class: "table-button", "aria-controls": holder.id,
-    on: {click: () => open(holder.hidden)}});
+    type: "button",
+    class: "table-button",
+    "aria-controls": holder.id,
+    on: {click: () => open(holder.hidden)}
+  });
   const node = el("figure", null,
     el("figcaption", null, el("h3", null, title), about && el("p", {class: "about"}, about)),
     el("div", {class: "figure-tools"}, controls, button), legend, plot, holder);
@@ -62,6 +65,6 @@ function closeAfterPrint() {
 }
 
 function section(id, title, ...content) {
-  return el("section", {id, "aria-labelledby": `${id}-title`},
-    el("h2", {id: `${id}-title`}, title), content);
+  return el("section", {id, "aria-labelledby": `${id}-title`}, el("h2", {id: `${id}-title`}, title),
+    content);
 }

@@ -41,7 +41,7 @@ function shareText(part, whole) {
 
 // Four decimals, and as many more as it takes to tell a ratio from 1.
 function ratioText(value) {
-  for (let decimals = 4; ; decimals += 1) {
+  for (let decimals = 4;; decimals += 1) {
     const text = value.toFixed(decimals);
     if (Number(text) !== 1 || value === 1 || decimals > 12) return text;
   }
@@ -73,4 +73,14 @@ function plural(count, one, many = `${one}s`) {
 
 function capital(text) {
   return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
+
+// The ends of some values, and of `other` where there is one. Lists may be too long to be
+// arguments.
+function mostOf(values, other = -Infinity) {
+  return values.reduce((most, value) => Math.max(most, value), other);
+}
+
+function leastOf(values, other = Infinity) {
+  return values.reduce((least, value) => Math.min(least, value), other);
 }

@@ -1,7 +1,11 @@
 // The page from top to bottom.
 
-const KIND_WORDS = {profile: "profile", train: "training run", correlate: "gradient study",
-                    sweep: "sweep"};
+const KIND_WORDS = {
+  profile: "profile",
+  train: "training run",
+  correlate: "gradient study",
+  sweep: "sweep"
+};
 
 function modelName(report) {
   const spec = report.model?.spec ?? report.configuration?.model ?? "";
@@ -38,15 +42,16 @@ function title(inputs) {
   }
   const kinds = new Set(inputs.map(({report}) => report.kind));
   const what = kinds.size === 1 ? plural(inputs.length, KIND_WORDS[[...kinds][0]],
-    `${KIND_WORDS[[...kinds][0]]}s`.replace("studys", "studies")) : plural(inputs.length, "report");
+                                    `${KIND_WORDS[[...kinds][0]]}s`.replace("studys", "studies")) :
+                                  plural(inputs.length, "report");
   return model ? `${model}: ${what}` : what;
 }
 
 function pageHead(inputs) {
   const {report} = inputs[0];
-  const lead = inputs.length === 1
-    ? [`sbp-${report.kind}`, inputs[0].label, ...circumstances(report)]
-    : [inputs.map((input) => input.label).join(", ")];
+  const lead = inputs.length === 1 ?
+    [`sbp-${report.kind}`, inputs[0].label, ...circumstances(report)] :
+    [inputs.map((input) => input.label).join(", ")];
   document.getElementById("top").replaceChildren(
     el("div", {class: "title"}, el("h1", null, title(inputs)),
       el("p", {class: "lead"}, lead.filter(Boolean).join(" · "))),
@@ -73,13 +78,15 @@ function memorySections(inputs) {
   const measured = inputs.filter(({report}) => report.memory?.categories_at_peak);
   const timeline = timelineFigure(profiles);
   const peak = measured.length > 0 && [compositionFigure(measured), blocksFigure(profiles)];
-  return [timeline && section("timeline", "Memory over time", timeline),
-          peak && section("peak", "At the peak", peak), layersSection(profiles)];
+  return [
+    timeline && section("timeline", "Memory over time", timeline),
+    peak && section("peak", "At the peak", peak), layersSection(profiles)
+  ];
 }
 
 function contents(sections) {
-  const links = sections.map((one) => el("a", {href: `#${one.id}`},
-    one.querySelector("h2").textContent));
+  const links =
+    sections.map((one) => el("a", {href: `#${one.id}`}, one.querySelector("h2").textContent));
   const seen = new IntersectionObserver((entries) => {
     for (const {target, isIntersecting} of entries) {
       if (!isIntersecting) continue;
@@ -97,17 +104,18 @@ function withLabels(inputs) {
   const short = (name) => name.replace(/^.*\/(?=[^/])/, "").replace(/\.json$/, "");
   const count = new Map();
   for (const {name} of inputs) count.set(short(name), (count.get(short(name)) ?? 0) + 1);
-  return inputs.map((input) => ({...input,
-    label: count.get(short(input.name)) > 1 ? input.name : short(input.name)}));
+  return inputs.map(
+    (input) =>
+      ({...input, label: count.get(short(input.name)) > 1 ? input.name : short(input.name)}));
 }
 
 function buildPage() {
   const inputs = withLabels(readData().inputs);
   pageHead(inputs);
-  const sections = [summarySection(inputs), trainingSection(inputs), ...fidelitySections(inputs),
-                    ...sweepSections(inputs),
-                    ...memorySections(inputs), detailsSection(inputs)].flat()
-    .filter(Boolean);
+  const sections = [
+    summarySection(inputs), trainingSection(inputs), ...fidelitySections(inputs),
+    ...sweepSections(inputs), ...memorySections(inputs), detailsSection(inputs)
+  ].flat().filter(Boolean);
   document.getElementById("main").replaceChildren(...sections);
   document.getElementById("contents").replaceChildren(contents(sections));
   document.body.append(hatchPattern());

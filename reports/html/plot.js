@@ -9,7 +9,7 @@ const PRINT_WIDTH = 680;
 
 function nearest(items, x, y) {
   const inside = items.find((item) => item.width !== undefined && x >= item.x &&
-    x < item.x + item.width && y >= item.y && y < item.y + item.height);
+      x < item.x + item.width && y >= item.y && y < item.y + item.height);
   if (inside) return inside;
   let best = null;
   let least = 40 * 40;
@@ -31,17 +31,25 @@ function neighbour(items, current, key) {
   const row = items.filter((item) => item.row === current.row);
   const at = row.indexOf(current);
   const far = Math.max(1, Math.round(row.length / 20));
-  const along = {ArrowRight: 1, ArrowLeft: -1, PageDown: far, PageUp: -far, Home: -row.length,
-                 End: row.length}[key];
+  const along = {
+    ArrowRight: 1,
+    ArrowLeft: -1,
+    PageDown: far,
+    PageUp: -far,
+    Home: -row.length,
+    End: row.length
+  }[key];
   if (along) return row[Math.min(row.length - 1, Math.max(0, at + along))];
   const next = rows[rows.indexOf(current.row) + (key === "ArrowDown" ? 1 : -1)];
   if (next === undefined) return current;
-  return items.filter((item) => item.row === next).reduce((best, item) =>
-    (Math.abs(item.step - current.step) < Math.abs(best.step - current.step) ? item : best));
+  return items.filter((item) => item.row === next)
+    .reduce(
+      (best, item) =>
+        (Math.abs(item.step - current.step) < Math.abs(best.step - current.step) ? item : best));
 }
 
-const CURSOR_KEYS = new Set(["ArrowRight", "ArrowLeft", "ArrowUp", "ArrowDown", "Home", "End",
-                             "PageUp", "PageDown"]);
+const CURSOR_KEYS =
+  new Set(["ArrowRight", "ArrowLeft", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"]);
 
 class Plot {
   constructor({label, about, draw, leastWidth = 0}) {
@@ -55,11 +63,16 @@ class Plot {
     this.tip = el("div", {class: "tip", "aria-hidden": "true", hidden: true});
     this.said = el("p", {class: "visually-hidden", role: "status"});
     this.surface = el("div", {
-      class: "surface", tabindex: "0", role: "application", "aria-roledescription": "chart",
+      class: "surface",
+      tabindex: "0",
+      role: "application",
+      "aria-roledescription": "chart",
       "aria-label": `${label}. The arrow keys read its values.`,
       on: {
-        pointermove: (event) => this.pointed(event), pointerdown: (event) => this.pointed(event),
-        pointerleave: () => this.show(null), keydown: (event) => this.pressed(event),
+        pointermove: (event) => this.pointed(event),
+        pointerdown: (event) => this.pointed(event),
+        pointerleave: () => this.show(null),
+        keydown: (event) => this.pressed(event),
         blur: () => this.show(null),
       },
     });
@@ -109,11 +122,13 @@ class Plot {
     this.mark?.replaceChildren();
     if (!item) return;
     const wide = item.width !== undefined;
-    this.mark.append(wide
-      ? svg("rect", {x: item.x - 1, y: item.y - 1, width: item.width + 2, height: item.height + 2})
-      : svg("circle", {cx: item.x, cy: item.y, r: 6}));
+    this.mark.append(wide ?
+        svg(
+          "rect", {x: item.x - 1, y: item.y - 1, width: item.width + 2, height: item.height + 2}) :
+        svg("circle", {cx: item.x, cy: item.y, r: 6}));
     const [first, ...rest] = item.lines();
-    this.tip.replaceChildren(el("strong", null, first), ...rest.map((line) => el("div", null, line)));
+    this.tip.replaceChildren(
+      el("strong", null, first), ...rest.map((line) => el("div", null, line)));
     this.place(item, wide);
   }
 
@@ -149,15 +164,16 @@ function redrawAll(width) {
 
 // Around (0, 0), in relative steps, so that many stand in one path.
 const MARKERS = [
-  (r) => `m${r},0a${r},${r} 0 1 1 ${-2 * r},0a${r},${r} 0 1 1 ${2 * r},0z`,
-  (r) => `m${-r},${-r}h${2 * r}v${2 * r}h${-2 * r}z`,
-  (r) => `m0,${-1.3 * r}l${1.2 * r},${2.2 * r}h${-2.4 * r}z`,
-  (r) => `m0,${-1.4 * r}l${1.4 * r},${1.4 * r}l${-1.4 * r},${1.4 * r}l${-1.4 * r},${-1.4 * r}z`,
-  (r) => `m0,${1.3 * r}l${1.2 * r},${-2.2 * r}h${-2.4 * r}z`,
-  (r) => `m${-0.4 * r},${-r}h${0.8 * r}v${0.6 * r}h${0.6 * r}v${0.8 * r}h${-0.6 * r}v${0.6 * r}` +
-         `h${-0.8 * r}v${-0.6 * r}h${-0.6 * r}v${-0.8 * r}h${0.6 * r}z`,
-  (r) => `m0,${-1.3 * r}l${1.25 * r},${0.9 * r}l${-0.45 * r},${1.5 * r}h${-1.6 * r}` +
-         `l${-0.45 * r},${-1.5 * r}z`,
+  (r) => `m${r},0a${r},${r} 0 1 1 ${- 2 * r},0a${r},${r} 0 1 1 ${2 * r},0z`,
+  (r) => `m${- r},${- r}h${2 * r}v${2 * r}h${- 2 * r}z`,
+  (r) => `m0,${- 1.3 * r}l${1.2 * r},${2.2 * r}h${- 2.4 * r}z`,
+  (r) => `m0,${- 1.4 * r}l${1.4 * r},${1.4 * r}l${- 1.4 * r},${1.4 * r}l${- 1.4 * r},${- 1.4 * r}z`,
+  (r) => `m0,${1.3 * r}l${1.2 * r},${- 2.2 * r}h${- 2.4 * r}z`,
+  (r) =>
+    `m${- 0.4 * r},${- r}h${0.8 * r}v${0.6 * r}h${0.6 * r}v${0.8 * r}h${- 0.6 * r}v${0.6 * r}` +
+    `h${- 0.8 * r}v${- 0.6 * r}h${- 0.6 * r}v${- 0.8 * r}h${0.6 * r}z`,
+  (r) => `m0,${- 1.3 * r}l${1.25 * r},${0.9 * r}l${- 0.45 * r},${1.5 * r}h${- 1.6 * r}` +
+    `l${- 0.45 * r},${- 1.5 * r}z`,
 ];
 const DASHES = [null, "7 4", "2 3", "9 3 2 3", "12 5"];
 const COLOURS = 8;
@@ -203,16 +219,21 @@ function fittedEnd(text, width) {
 
 function swatch(index, {line = true, marker = true, solid = false} = {}) {
   const style = styleOf(index);
-  return svg("svg", {class: `swatch ${style.colour}`, width: 26, height: 12, viewBox: "0 0 26 12",
-                     "aria-hidden": "true"},
-    line && svg("path", {class: "line", d: "M1,6H25",
-                         "stroke-dasharray": solid ? null : style.dash}),
+  return svg("svg", {
+    class: `swatch ${style.colour}`,
+    width: 26,
+    height: 12,
+    viewBox: "0 0 26 12",
+    "aria-hidden": "true"
+  },
+    line &&
+      svg("path", {class: "line", d: "M1,6H25", "stroke-dasharray": solid ? null : style.dash}),
     marker && svg("path", {class: "marker", d: `M13,6${style.marker(4)}`}));
 }
 
 function seriesLegend(series) {
-  return el("ul", {class: "legend"}, series.map(
-    ({name, title: spec, style, line = false, marker, solid, faint}) => el("li",
-      {title: spec, class: faint ? "faint" : null}, swatch(style, {line, marker, solid}),
-      el("span", null, name))));
+  return el("ul", {class: "legend"},
+    series.map(({name, title: spec, style, line = false, marker, solid, faint}) =>
+                 el("li", {title: spec, class: faint ? "faint" : null},
+                   swatch(style, {line, marker, solid}), el("span", null, name))));
 }

@@ -19,8 +19,10 @@ function logAxisOf({low, high, label}) {
   const every = Math.ceil((to - from) / 6);
   const ticks = [];
   for (let power = from; power <= to; power += every) {
-    ticks.push({value: 10 ** power, text: power >= -3 && power <= 3 ? String(Number((10 ** power)
-      .toPrecision(1))) : `1e${power}`});
+    ticks.push({
+      value: 10 ** power,
+      text: power >= -3 && power <= 3 ? String(Number((10 ** power).toPrecision(1))) : `1e${power}`
+    });
   }
   return {domain: [10 ** from, 10 ** to], ticks, label, scale: logScale};
 }
@@ -72,9 +74,13 @@ function axisOf({kind, low, high, label, count = 5, round = true}) {
   const decimals = decimalsOf(step);
   const ticks = ticksBetween(from, to, step).map((value) => ({
     value: value * size,
-    text: kind === "count" ? countText(Math.round(value)) : value.toFixed(decimals)
-      .replace(/^-(0(\.0+)?)$/, "$1"),
+    text: decimals === 0 ? countText(Math.round(value) || 0) :
+                           value.toFixed(decimals).replace(/^-(0\.0+)$/, "$1"),
   }));
-  return {domain: [from * size, to * size], ticks, scale: linearScale,
-          label: unit ? `${label} (${unit})` : label};
+  return {
+    domain: [from * size, to * size],
+    ticks,
+    scale: linearScale,
+    label: unit ? `${label} (${unit})` : label
+  };
 }

@@ -18,11 +18,16 @@ function splitOutside(text, separator) {
   let depth = 0;
   let inQuotes = false;
   for (const sign of text) {
-    if (sign === "\"") inQuotes = !inQuotes;
-    else if (!inQuotes && sign === "[") depth += 1;
-    else if (!inQuotes && sign === "]") depth -= 1;
-    if (sign === separator && !inQuotes && depth <= 0) parts.push("");
-    else parts[parts.length - 1] += sign;
+    if (sign === "\"")
+      inQuotes = !inQuotes;
+    else if (!inQuotes && sign === "[")
+      depth += 1;
+    else if (!inQuotes && sign === "]")
+      depth -= 1;
+    if (sign === separator && !inQuotes && depth <= 0)
+      parts.push("");
+    else
+      parts[parts.length - 1] += sign;
   }
   return parts;
 }
@@ -31,10 +36,13 @@ function splitOutside(text, separator) {
 const TELLING_KEYS = new Set(["keep", "gamma", "bits", "part", "ratio"]);
 
 function specText(parts, wanted) {
-  return parts.map(({name, keys}) => {
-    const shown = keys.filter(([key, value]) => wanted(name, key)).map(([key, value]) => `${key}=${value}`);
-    return shown.length > 0 ? `${name}:${shown.join(",")}` : name;
-  }).join("+");
+  return parts
+    .map(({name, keys}) => {
+      const shown =
+        keys.filter(([key, value]) => wanted(name, key)).map(([key, value]) => `${key}=${value}`);
+      return shown.length > 0 ? `${name}:${shown.join(",")}` : name;
+    })
+    .join("+");
 }
 
 function shortSpec(spec) {

@@ -33,8 +33,8 @@ function pointFigure(point, name) {
 }
 
 function knownFigures(points) {
-  return Object.keys(SWEEP_FIGURES).filter((name) =>
-    points.some((point) => pointFigure(point, name) !== null));
+  return Object.keys(SWEEP_FIGURES)
+    .filter((name) => points.some((point) => pointFigure(point, name) !== null));
 }
 
 function isNumeric(text) {
@@ -43,22 +43,29 @@ function isNumeric(text) {
 
 // The axes along which something changes, with the values that points have.
 function usedAxes(report) {
-  return report.axes.map(({name}) => ({name, short: name.split(".").at(-1),
-    values: [...new Set(report.points.map((point) => point.axes[name] ?? null))]
-      .filter((value) => value !== null)}));
+  return report.axes.map(({name}) => ({
+    name,
+    short: name.split(".").at(-1),
+    values: [...new Set(report.points.map((point) => point.axes[name] ?? null))].filter(
+      (value) => value !== null)
+  }));
 }
 
 // "sbp:mask=random, batch=8": the values of the axes that tell points apart.
 function pointName(point, axes) {
-  return axes.filter(({values}) => values.length > 1).map(({name, short}) => {
-    const value = point.axes[name];
-    if (value === null || value === undefined) return null;
-    return name === "strategy" ? value : `${short}=${value}`;
-  }).filter(Boolean).join(", ") || "the only point";
+  return axes.filter(({values}) => values.length > 1)
+           .map(({name, short}) => {
+             const value = point.axes[name];
+             if (value === null || value === undefined) return null;
+             return name === "strategy" ? value : `${short}=${value}`;
+           })
+           .filter(Boolean)
+           .join(", ") ||
+    "the only point";
 }
 
-// Finished points that differ in their seed alone, as one: {axes, name, count, figure(name)}, where a
-// figure is {mean, low, high, count} or nothing. The report has them so.
+// Finished points that differ in their seed alone, as one: {axes, name, count, figure(name)}, where
+// a figure is {mean, low, high, count} or nothing. The report has them so.
 function seedGroups(report, axes) {
   const others = axes.filter(({name}) => name !== SEED);
   return (report.summary?.groups ?? []).filter(({finished}) => finished > 0).map((group) => {
@@ -66,13 +73,19 @@ function seedGroups(report, axes) {
       const one = group.figures[name];
       return typeof one?.mean === "number" ? one : null;
     };
-    return {axes: group.axes, name: pointName(group, others), count: group.finished, figure: figure_};
+    return {
+      axes: group.axes,
+      name: pointName(group, others),
+      count: group.finished,
+      figure: figure_
+    };
   });
 }
 
 // "181.2 MiB, 95 %: 180.1 MiB to 182.3 MiB (5 seeds)".
 function meanText({mean, low, high, count}, kind) {
-  const shown = (number) => (kind === "bytes" ? bytesText(Math.round(number)) : KINDS[kind].shown(number));
+  const shown = (number) =>
+    (kind === "bytes" ? bytesText(Math.round(number)) : KINDS[kind].shown(number));
   if (typeof low !== "number") return shown(mean);
   return `${shown(mean)}, 95 %: ${shown(low)} to ${shown(high)} (${count} seeds)`;
 }

@@ -41,14 +41,17 @@ function cellOf(column, row, notes) {
   const kind = column.kind ?? "text";
   const value = column.value?.(row);
   let content;
-  if (column.cell) content = column.cell(row);
-  else if (value === null || value === undefined) content = unknownCell(column.reason?.(row), notes);
-  else content = tableValue(kind, value);
+  if (column.cell)
+    content = column.cell(row);
+  else if (value === null || value === undefined)
+    content = unknownCell(column.reason?.(row), notes);
+  else
+    content = tableValue(kind, value);
   const name = column.header ? "th" : "td";
   const short = kind === "text" && !column.header && String(value ?? "").length <= SHORT_TEXT;
   const looks = [kind === "text" ? "" : "number", short ? "short" : "", column.narrow ?? ""];
-  return el(name, {scope: column.header ? "row" : null, class: looks.join(" ").trim() || null},
-    content);
+  return el(
+    name, {scope: column.header ? "row" : null, class: looks.join(" ").trim() || null}, content);
 }
 
 function compare(a, b) {
@@ -70,11 +73,12 @@ class DataTable {
     this.notes = el("div");
     this.count = el("p", {class: "count", role: "status"});
     this.pager = el("div", {class: "pager"});
-    this.table = el("table", null, el("caption", {class: "visually-hidden"}, caption), this.head,
-      this.body);
-    this.scroller = el("div", {class: "scroller", role: "region", tabindex: "0",
-                               "aria-label": caption}, this.table);
-    this.node = el("div", {class: "data-table"}, this.tools(), this.scroller, this.notes, this.pager);
+    this.table =
+      el("table", null, el("caption", {class: "visually-hidden"}, caption), this.head, this.body);
+    this.scroller = el(
+      "div", {class: "scroller", role: "region", tabindex: "0", "aria-label": caption}, this.table);
+    this.node =
+      el("div", {class: "data-table"}, this.tools(), this.scroller, this.notes, this.pager);
     this.update();
   }
 
@@ -93,17 +97,20 @@ class DataTable {
   sortBy(column) {
     // Figures start at the largest, texts at the first; the third press is the given order.
     const first = (column.kind ?? "text") === "text" ? 1 : -1;
-    if (this.sorting?.column !== column) this.sorting = {column, sign: first};
-    else if (this.sorting.sign === first) this.sorting = {column, sign: -first};
-    else this.sorting = null;
+    if (this.sorting?.column !== column)
+      this.sorting = {column, sign: first};
+    else if (this.sorting.sign === first)
+      this.sorting = {column, sign: -first};
+    else
+      this.sorting = null;
     this.page = 0;
     this.update();
   }
 
   chosen() {
-    let rows = this.query
-      ? this.rows.filter((row) => this.searched(row).toLowerCase().includes(this.query))
-      : this.rows;
+    let rows = this.query ?
+      this.rows.filter((row) => this.searched(row).toLowerCase().includes(this.query)) :
+      this.rows;
     if (this.sorting) {
       const {column, sign} = this.sorting;
       rows = [...rows].sort((a, b) => {
@@ -117,15 +124,18 @@ class DataTable {
 
   headCell(column) {
     const number = (column.kind ?? "text") !== "text";
-    const sorted = this.sorting?.column === column
-      ? (this.sorting.sign > 0 ? "ascending" : "descending") : null;
-    const attributes = {scope: "col", "aria-sort": sorted,
-                        class: [number ? "number" : "", column.narrow ?? ""].join(" ").trim() || null};
+    const sorted =
+      this.sorting?.column === column ? (this.sorting.sign > 0 ? "ascending" : "descending") : null;
+    const attributes = {
+      scope: "col",
+      "aria-sort": sorted,
+      class: [number ? "number" : "", column.narrow ?? ""].join(" ").trim() || null
+    };
     if (!column.value || this.rows.length < 2) return el("th", attributes, column.label);
     const arrow = sorted ? (sorted === "ascending" ? "▲" : "▼") : "";
-    return el("th", attributes, el("button", {type: "button", class: "sort",
-      on: {click: () => this.sortAgain(column)}}, column.label,
-      el("span", {class: "arrow", "aria-hidden": "true"}, arrow)));
+    return el("th", attributes,
+      el("button", {type: "button", class: "sort", on: {click: () => this.sortAgain(column)}},
+        column.label, el("span", {class: "arrow", "aria-hidden": "true"}, arrow)));
   }
 
   // Sorting makes the headings anew; the focus stays on the one that was pressed.
@@ -142,8 +152,9 @@ class DataTable {
     const shown = rows.slice(from, from + this.pageRows);
     const notes = new Footnotes();
     this.head.replaceChildren(el("tr", null, this.columns.map((column) => this.headCell(column))));
-    this.body.replaceChildren(...shown.map((row) => el("tr", {class: row.rowClass ?? null},
-      this.columns.map((column) => cellOf(column, row, notes)))));
+    this.body.replaceChildren(
+      ...shown.map((row) => el("tr", {class: row.rowClass ?? null},
+                     this.columns.map((column) => cellOf(column, row, notes)))));
     this.notes.replaceChildren(...(notes.reasons.size > 0 ? [notes.list] : []));
     this.describe(rows.length, pages, from, shown.length);
   }
@@ -151,16 +162,20 @@ class DataTable {
   describe(count, pages, from, shown) {
     const all = this.rows.length;
     const [one, many] = this.what;
-    const found = count === all ? plural(all, one, many)
-      : `${countText(count)} of ${plural(all, one, many)}`;
+    const found =
+      count === all ? plural(all, one, many) : `${countText(count)} of ${plural(all, one, many)}`;
     this.count.hidden = !this.searched && pages === 1;
-    this.count.textContent = pages > 1
-      ? `${found}; shown: ${countText(from + 1)} to ${countText(from + shown)}` : found;
+    this.count.textContent =
+      pages > 1 ? `${found}; shown: ${countText(from + 1)} to ${countText(from + shown)}` : found;
     this.pager.replaceChildren();
     if (pages === 1) return;
     const go = (page, words, name) => el("button", {
-      type: "button", "data-page": name, disabled: page < 0 || page >= pages || page === this.page,
-      on: {click: () => this.turnTo(page, name)}}, words);
+      type: "button",
+      "data-page": name,
+      disabled: page < 0 || page >= pages || page === this.page,
+      on: {click: () => this.turnTo(page, name)}
+    },
+      words);
     this.pager.append(go(0, "First", "first"), go(this.page - 1, "Previous", "previous"),
       el("span", null, `page ${countText(this.page + 1)} of ${countText(pages)}`),
       go(this.page + 1, "Next", "next"), go(pages - 1, "Last", "last"));
@@ -170,8 +185,10 @@ class DataTable {
     this.page = page;
     this.update();
     const button = this.pager.querySelector(`[data-page="${name}"]`);
-    if (button && !button.disabled) button.focus();
-    else this.pager.querySelector("button:not([disabled])")?.focus();
+    if (button && !button.disabled)
+      button.focus();
+    else
+      this.pager.querySelector("button:not([disabled])")?.focus();
   }
 }
 
@@ -183,6 +200,6 @@ function dataTable(options) {
 function pairsTable(caption, pairs) {
   return el("div", {class: "scroller", role: "region", tabindex: "0", "aria-label": caption},
     el("table", {class: "pairs"}, el("caption", {class: "visually-hidden"}, caption),
-      el("tbody", null, pairs.map(([name, value]) =>
-        el("tr", null, el("th", {scope: "row"}, name), el("td", null, value))))));
+      el("tbody", null, pairs.map(([name,
+        value]) => el("tr", null, el("th", {scope: "row"}, name), el("td", null, value))))));
 }

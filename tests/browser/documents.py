@@ -3,7 +3,8 @@
 import math
 
 CATEGORIES = ("parameter", "buffer", "average", "weight_copy", "input", "gradient",
-              "optimizer_state", "activation", "workspace", "autograd_detail", "temporary", "unknown")
+              "optimizer_state", "activation", "workspace", "autograd_detail", "temporary",
+              "unknown")
 PHASES = ("setup", "forward", "backward", "optimizer_step")
 MIB = 1 << 20
 
@@ -121,7 +122,8 @@ def training(epochs=3, steps=20, **configuration):
             "epoch": i, "steps": i * steps, "train_loss": 2.3 / i, "learning_rate": 0.001,
             "seconds": 1.5, "data_wait_seconds": 0.1, "samples_per_second": 400.0,
             "evaluation": {"loss": 2.4 / i, "top1": 0.1 * i, "top5": 0.2 * i, "samples": 640},
-            "averaged_evaluation": None, "averaged_evaluation_reason": "no averaged weights were kept",
+            "averaged_evaluation": None,
+            "averaged_evaluation_reason": "no averaged weights were kept",
             "resident_bytes": None, "resident_bytes_reason": "not measured"})
     memory = profile()["memory"]
     report |= {
@@ -140,7 +142,7 @@ def agreement(cosine):
     reason = "the exact gradient is zero, or absent"
     keys = ("cosine", "relative_error", "norm_ratio", "sign_agreement")
     if cosine is None:
-        return {name: value for key in keys for name, value in ((key, None), (f"{key}_reason", reason))}
+        return dict.fromkeys(keys) | {f"{key}_reason": reason for key in keys}
     return dict(zip(keys, (cosine, math.sqrt(max(0, 2 - 2 * cosine)), (1 + cosine) / 2,
                            0.5 + abs(cosine) / 2)))
 
@@ -158,7 +160,8 @@ def over_layers(rows):
 def gradient_strategy(name, keep, layers, names=()):
     cosine = 0.3 + 0.7 * keep
     rows = []
-    for i, (layer_name, kind) in enumerate([*layer_names(layers), *((name, "linear") for name in names)]):
+    listed = [*layer_names(layers), *((name, "linear") for name in names)]
+    for i, (layer_name, kind) in enumerate(listed):
         own = None if i == 3 else 1.0 if keep == 1 else cosine - 0.2 * i / (layers + 1)
         rows.append({"name": layer_name, "kind": kind, "elements": 100 + i, **agreement(own),
                      "local_cosine": cosine, "local_relative_error": 0.25, "exact_norm": 0.5,
@@ -220,12 +223,14 @@ def add_point(report, values, keep, noise):
     point = {"id": f"{4096 + number:016x}", "file": f"points/{4096 + number:016x}.json",
              "axes": axes, "status": "finished", "reason": "", "seconds": 2.5 + noise,
              "estimated_bytes": 400 * MIB, "figures": {
-                 "batch": 8, "effective_keep_ratio": keep, "peak_bytes": int(300 * MIB * keep) + number,
+                 "batch": 8, "effective_keep_ratio": keep,
+                 "peak_bytes": int(300 * MIB * keep) + number,
                  "transient_peak_bytes": 1000 + number,
                  "saved_distinct_bytes": int(200 * MIB * keep) + number, "saved_index_bytes": 800,
                  "top1": 0.8 * math.sqrt(keep) - noise, "cosine": math.sqrt(keep) - noise,
-                 "mean_layer_cosine": math.sqrt(keep) - 2 * noise, "relative_error": 1 - keep + noise,
-                 "norm_ratio": 1.0, "sign_agreement": 0.5 + keep / 3, "step_seconds": 0.05 + keep / 9,
+                 "mean_layer_cosine": math.sqrt(keep) - 2 * noise,
+                 "relative_error": 1 - keep + noise, "norm_ratio": 1.0,
+                 "sign_agreement": 0.5 + keep / 3, "step_seconds": 0.05 + keep / 9,
                  "samples_per_second": 8 / (0.05 + keep / 9)}}
     if number % 97 == 96:
         point |= {"status": "failed", "reason": "exit status 1", "figures": {}}

@@ -48,6 +48,7 @@ class ReportPage(CommandTest):
 
     def test_nothing_else_goes_with_it(self):
         for words in (["--diff", self.report], ["--format", "csv"], ["--table", "layers"],
+                      ["--budget", self.report],
                       ["-o", self.folder / "x"]):
             with self.subTest(words):
                 self.fail_with(2, ["--html"], "sbp-report", "--html", self.page, self.report, *words)

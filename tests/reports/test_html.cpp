@@ -6,7 +6,7 @@
 
 #include "reports/html.h"
 #include "reports/html_data.h"
-#include "samples.h"
+#include "tests/reports/samples.h"
 
 namespace sbp::tests {
 namespace {
@@ -202,6 +202,34 @@ TEST_SUITE("html page") {
     CHECK(std::ranges::is_sorted(asked));
     CHECK(
         std::ranges::all_of(page["details"], [](const Json& one) { return one["front"] == true; }));
+  }
+
+  TEST_CASE("of a gradient study the page holds layers and no parameters") {
+    reports::CorrelateReport study;
+    study.header = sample_profile().header;
+    study.strategies.resize(2);
+    reports::LayerFidelity& head = study.strategies[0].layers.emplace_back();
+    head.name = "head";
+    head.local_cosine = 0.25;
+    study.strategies[0].parameters.emplace_back().name = "head.weight";
+    const std::string page = html_page({input(study)});
+    const Json data = expanded(data_of(page));
+    const Json& shown = data["inputs"][0]["report"]["fidelity"]["strategies"];
+    CHECK(shown.size() == 2);
+    CHECK(shown[0]["layers"][0]["local_cosine"] == 0.25);
+    CHECK(!shown[0].contains("parameters"));
+
+    Json sweep = Json::object();
+    add_point_details(sweep, sweep_of(1, true), [&](const reports::SweepPoint&) {
+      return std::optional<reports::AnyReport>(study);
+    });
+    REQUIRE(sweep["details"].size() == 1);
+    const Json& layer = sweep["details"][0]["layers"][0];
+    CHECK(layer["name"] == "head");
+    CHECK(layer["local_cosine"] == 0.25);
+    CHECK(layer["cosine"] == nullptr);
+    CHECK(layer["cosine_reason"].is_string());
+    CHECK(!layer.contains("elements"));
   }
 
   TEST_CASE("points without a report, or too large together, are left out") {
