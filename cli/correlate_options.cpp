@@ -18,18 +18,17 @@ constexpr const char* kExamples =
 
 }  // namespace
 
-std::variant<CorrelateCommand, Answer> parse_correlate(const std::vector<std::string>& arguments) {
-  CorrelateCommand command;
-  experiments::CorrelateOptions& run = command.run;
-  bool no_local = false;
-  Parser parser("sbp-correlate", kPurpose, kExamples);
-  add_run_options(parser, run, OneStrategy::no);
+void add_correlate_run_options(Parser& parser, CorrelateTargets& targets, OneStrategy strategy) {
+  experiments::CorrelateOptions& run = targets.run;
+  add_run_options(parser, run, strategy);
   parser.group("What to compare");
-  parser.texts({"--strategy", "SPEC", "a strategy; many times, in the order reported"},
-               run.strategies);
+  if (strategy == OneStrategy::no) {
+    parser.texts({"--strategy", "SPEC", "a strategy; many times, in the order reported"},
+                 run.strategies);
+  }
   parser.integer({"--batches", "N", "fixed batches to compare on"}, run.batches, {1, 1'000});
   parser.integer({"--masks", "N", "masks drawn on each batch"}, run.masks, {1, 10'000});
-  parser.flag({"--no-local", "", "leave out the view with exact surroundings"}, no_local);
+  parser.flag({"--no-local", "", "leave out the view with exact surroundings"}, targets.no_local);
   parser.group("At which state of the training");
   parser.integer({"--at", "N", "training steps before; default 50, from other weights 0"}, run.at,
                  kCount);
@@ -38,13 +37,21 @@ std::variant<CorrelateCommand, Answer> parse_correlate(const std::vector<std::st
   parser.text({"--checkpoint", "DIR", "weights and optimizer of a run of sbp-train"},
               run.checkpoint);
   add_image_options(parser, run);
+}
+
+std::variant<CorrelateCommand, Answer> parse_correlate(const std::vector<std::string>& arguments) {
+  CorrelateCommand command;
+  CorrelateTargets targets;
+  Parser parser("sbp-correlate", kPurpose, kExamples);
+  add_correlate_run_options(parser, targets, OneStrategy::no);
   parser.integer({"--top", "N", "layers listed, the lowest cosine first; 0: all"}, command.top,
                  kCount);
   add_output_options(parser, command.output);
   add_list_option(parser, command.list);
   if (auto answer = parser.parse(arguments)) return Answer{*answer};
-  run.local = !no_local;
-  run.command_line = command_line("sbp-correlate", arguments);
+  command.run = std::move(targets.run);
+  command.run.local = !targets.no_local;
+  command.run.command_line = command_line("sbp-correlate", arguments);
   return command;
 }
 

@@ -5,7 +5,8 @@
 namespace sbp::cli {
 
 void add_run_options(Parser& parser, experiments::RunOptions& run, OneStrategy strategy) {
-  parser.group("What to run (a SPEC is NAME or NAME:KEY=VALUE,KEY=VALUE; see --list)");
+  parser.group(
+      "What to run (a SPEC is NAME or NAME:KEY=VALUE,KEY=VALUE; sbp-train --list has all)");
   parser.text({"--model", "SPEC", "the model"}, run.model);
   parser.text({"--data", "SPEC", "the images"}, run.data);
   if (strategy == OneStrategy::yes) {

@@ -18,6 +18,27 @@ void add_run_options(Parser& parser, experiments::RunOptions& run,
                      OneStrategy strategy = OneStrategy::yes);
 // How training images are prepared.
 void add_image_options(Parser& parser, experiments::RunOptions& run);
+
+// What parse_train and parse_profile read before they make their options of it.
+struct TrainTargets {
+  experiments::TrainOptions run;
+  bool no_profile_step = false;
+};
+struct ProfileTargets {
+  experiments::ProfileOptions run;
+  std::string zero_grad = "start";
+};
+struct CorrelateTargets {
+  experiments::CorrelateOptions run;
+  bool no_local = false;
+};
+// Everything that makes a run of the command; not weights and checkpoints, nor where results go.
+void add_train_run_options(Parser& parser, TrainTargets& targets);
+void add_profile_run_options(Parser& parser, ProfileTargets& targets);
+// `strategy`: yes where one is compared alone, no where --strategy may be given many times.
+void add_correlate_run_options(Parser& parser, CorrelateTargets& targets, OneStrategy strategy);
+void add_init_option(Parser& parser, experiments::TrainOptions& run);
+
 void add_output_options(Parser& parser, OutputOptions& output);
 void add_list_option(Parser& parser, std::string& list);
 

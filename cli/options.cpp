@@ -68,8 +68,7 @@ void add_training_options(Parser& parser, experiments::TrainOptions& run) {
 void add_weight_options(Parser& parser, experiments::TrainOptions& run) {
   experiments::CheckpointOptions& checkpoint = run.checkpoint;
   parser.group("Weights and checkpoints");
-  parser.text({"--init", "FILE", "start from weights: safetensors, or a checkpoint's folder"},
-              run.init);
+  add_init_option(parser, run);
   parser.flag({"--evaluate", "", "only evaluate the weights of --init or --checkpoint"},
               run.evaluate_only);
   parser.text({"--checkpoint", "DIR", "write checkpoints there; --force replaces another run's"},
@@ -87,21 +86,37 @@ void add_weight_options(Parser& parser, experiments::TrainOptions& run) {
 
 }  // namespace
 
+void add_profile_run_options(Parser& parser, ProfileTargets& targets) {
+  add_run_options(parser, targets.run);
+  parser.group("The step");
+  parser.integer({"--warmup", "N", "untraced steps before the traced one"}, targets.run.warmup,
+                 kCount);
+  parser.integer({"--time-steps", "N", "untraced steps timed after it"}, targets.run.time_steps,
+                 kCount);
+  parser.choice({"--zero-grad", "WHEN", "start, before_backward or end of the step"},
+                targets.zero_grad, {"start", "before_backward", "end"});
+  add_image_options(parser, targets.run);
+  parser.flag({"--blocks", "", "keep every block's life in the report, for exports"},
+              targets.run.keep_blocks);
+}
+
+void add_train_run_options(Parser& parser, TrainTargets& targets) {
+  add_run_options(parser, targets.run);
+  add_training_options(parser, targets.run);
+  parser.flag({"--no-profile-step", "", "trace no step, report no memory"},
+              targets.no_profile_step);
+}
+
+void add_init_option(Parser& parser, experiments::TrainOptions& run) {
+  parser.text({"--init", "FILE", "start from weights: safetensors, or a checkpoint's folder"},
+              run.init);
+}
+
 std::variant<ProfileCommand, Answer> parse_profile(const std::vector<std::string>& arguments) {
   ProfileCommand command;
-  std::string zero_grad = "start";
+  ProfileTargets targets;
   Parser parser("sbp-profile", kProfilePurpose, kProfileExamples);
-  add_run_options(parser, command.run);
-  parser.group("The step");
-  parser.integer({"--warmup", "N", "untraced steps before the traced one"}, command.run.warmup,
-                 kCount);
-  parser.integer({"--time-steps", "N", "untraced steps timed after it"}, command.run.time_steps,
-                 kCount);
-  parser.choice({"--zero-grad", "WHEN", "start, before_backward or end of the step"}, zero_grad,
-                {"start", "before_backward", "end"});
-  add_image_options(parser, command.run);
-  parser.flag({"--blocks", "", "keep every block's life in the report, for exports"},
-              command.run.keep_blocks);
+  add_profile_run_options(parser, targets);
   parser.flag({"--print-plan", "", "print what would be dropped where, and run nothing"},
               command.print_plan);
   parser.integer({"--top", "N", "layers listed by themselves, largest at the peak first; 0: all"},
@@ -113,7 +128,8 @@ std::variant<ProfileCommand, Answer> parse_profile(const std::vector<std::string
   if (command.print_plan && !command.output.path.empty()) {
     throw UsageError("--print-plan makes no report; leave --output out, or print with --json");
   }
-  command.run.zero_grad = zero_grad_of(zero_grad);
+  command.run = targets.run;
+  command.run.zero_grad = zero_grad_of(targets.zero_grad);
   command.run.command_line = command_line("sbp-profile", arguments);
   return command;
 }
@@ -121,16 +137,15 @@ std::variant<ProfileCommand, Answer> parse_profile(const std::vector<std::string
 std::variant<TrainCommand, Answer> parse_train(const std::vector<std::string>& arguments) {
   TrainCommand command;
   Parser parser("sbp-train", kTrainPurpose, kTrainExamples);
-  bool no_profile_step = false;
-  add_run_options(parser, command.run);
-  add_training_options(parser, command.run);
-  parser.flag({"--no-profile-step", "", "trace no step, report no memory"}, no_profile_step);
-  add_weight_options(parser, command.run);
+  TrainTargets targets;
+  add_train_run_options(parser, targets);
+  add_weight_options(parser, targets.run);
   add_output_options(parser, command.output);
   add_list_option(parser, command.list);
   if (auto answer = parser.parse(arguments)) return Answer{*answer};
 
-  command.run.profile_step = !no_profile_step;
+  command.run = targets.run;
+  command.run.profile_step = !targets.no_profile_step;
   // The same command goes on with a run that ended early: its report is then replaced.
   const bool resume = command.run.checkpoint.resume;
   command.output.force = command.output.force || resume;

@@ -2,11 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "experiments/runs/run_options.h"
+#include "experiments/sweep/recipe.h"
+#include "reports/report.h"
 
 namespace sbp::cli {
 
@@ -51,12 +54,34 @@ struct ReportCommand {
   std::string baseline;  // AXIS=VALUE that groups of a sweep are compared with; empty: the usual
   std::string budget;    // a file of limits; empty: none
   std::string output;    // empty or "-": standard output
+  std::string html;      // a file for the page, instead of all other output; empty: none
   // Files made of one report instead of what would be printed; empty: none.
   std::string chrome_trace;
   std::string memory_pickle;
   bool force = false;  // files may be replaced
 
   bool exports() const { return !chrome_trace.empty() || !memory_pickle.empty(); }
+};
+
+struct SweepCommand {
+  std::string command = "train";  // that points run
+  sweep::Recipe recipe;           // empty without one
+  std::string recipe_file;
+  std::vector<std::string> axis_texts;    // as typed
+  std::vector<sweep::Setting> base;       // options of the command that were given
+  std::vector<reports::SweepAxis> axes;   // of the recipe and the command line
+  std::vector<std::string> option_names;  // of all options of the command
+  std::set<std::string> flags;            // of those that take no value
+  bool equal_peak = false;
+  std::string folder;
+  std::int64_t jobs = 1;
+  std::string engine = "local";
+  bool retry_failed = false;
+  bool list = false;
+  bool trial = true;
+  bool json = false;
+  bool quiet = false;
+  std::vector<std::string> command_line;
 };
 
 // --help and --version: a text to print instead of a command to run.
@@ -69,6 +94,7 @@ struct Answer {
 std::variant<ProfileCommand, Answer> parse_profile(const std::vector<std::string>& arguments);
 std::variant<TrainCommand, Answer> parse_train(const std::vector<std::string>& arguments);
 std::variant<CorrelateCommand, Answer> parse_correlate(const std::vector<std::string>& arguments);
+std::variant<SweepCommand, Answer> parse_sweep(const std::vector<std::string>& arguments);
 std::variant<ReportCommand, Answer> parse_report_command(const std::vector<std::string>& arguments);
 
 // What --list takes.

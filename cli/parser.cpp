@@ -74,20 +74,27 @@ class Parser::Library {
   }
 
   std::string unknown_option(const std::string& word) const;
-  void take_file(const std::string& path);
-  void take_typed();
+  void add_file(const std::string& path);
+  // Each source in turn, lowest first, then what was typed.
+  void take_all();
 
   CLI::App app;
   std::string heading = "Options";
   std::map<std::string, Take> takers;                      // long name -> what keeps its value
   std::vector<std::pair<std::string, std::string>> typed;  // long name, value
   std::vector<std::vector<std::string>> alternatives;
-  std::set<std::string> repeatable;  // long names
-  std::string file_option;           // long name; empty: there is none
+  std::string file_option;                   // long name; empty: there is none
+  std::set<std::string> flags, repeatable;   // long names
+  std::vector<OptionSource> sources;         // lowest first
+  std::map<std::string, GivenOption> given;  // by long name
 
  private:
   const std::vector<std::string>* alternatives_of(const std::string& name) const;
-  bool is_typed(const std::string& name) const;
+  // Whether one of `names` is typed or stands in a source from `first` on.
+  bool is_given_above(const std::vector<std::string>& names, std::size_t first) const;
+  void take_source(std::size_t index);
+  void take_typed();
+  void take(const std::string& name, const std::string& value, const std::string& file);
 };
 
 // The sentence about a word that no option or place takes.
@@ -113,36 +120,61 @@ const std::vector<std::string>* Parser::Library::alternatives_of(const std::stri
   return found == alternatives.end() ? nullptr : &*found;
 }
 
-bool Parser::Library::is_typed(const std::string& name) const {
-  return std::ranges::any_of(typed, [&](const auto& pair) { return pair.first == name; });
+bool Parser::Library::is_given_above(const std::vector<std::string>& names,
+                                     std::size_t first) const {
+  const auto is_one = [&](const std::string& name) {
+    return std::ranges::find(names, name) != names.end();
+  };
+  for (std::size_t i = first; i < sources.size(); ++i) {
+    for (const auto& option : sources[i].options) {
+      if (is_one("--" + option.first)) return true;
+    }
+  }
+  return std::ranges::any_of(typed, [&](const auto& pair) { return is_one(pair.first); });
 }
 
-void Parser::Library::take_file(const std::string& path) {
+void Parser::Library::add_file(const std::string& path) {
+  sources.push_back({concat("config '", path, "'"), experiments::read_option_file(path).options});
+}
+
+void Parser::Library::take(const std::string& name, const std::string& value,
+                           const std::string& file) {
+  takers.at(name)(value);
+  if (!repeatable.contains(name)) given[name] = {name.substr(2), value, flags.contains(name), file};
+}
+
+void Parser::Library::take_source(std::size_t index) {
+  const OptionSource& source = sources[index];
   std::map<const void*, std::string> chosen;  // by group of alternatives
-  for (const auto& [key, value] : experiments::read_option_file(path).options) {
+  for (const auto& [key, value] : source.options) {
     const std::string name = "--" + key;
     if (name == file_option) {
-      throw UsageError(concat("config '", path, "' names another config; only one is read"));
+      throw UsageError(concat(source.shown, " names another config; only one is read"));
     }
-    const auto taker = takers.find(name);
-    if (taker == takers.end()) {
-      throw UsageError(concat("config '", path, "': ", unknown_option(name)));
-    }
+    if (!takers.contains(name)) throw UsageError(concat(source.shown, ": ", unknown_option(name)));
     if (const auto* names = alternatives_of(name)) {
-      if (std::ranges::any_of(*names, [&](const auto& other) { return is_typed(other); })) continue;
+      if (is_given_above(*names, index + 1)) continue;
       const auto [other, is_first] = chosen.emplace(names, name);
       if (!is_first) {
-        throw UsageError(concat("config '", path, "' has both ", other->second, " and ", name,
+        throw UsageError(concat(source.shown, " has both ", other->second, " and ", name,
                                 "; give one of the two"));
       }
     }
-    if (repeatable.contains(name) && is_typed(name)) continue;
+    if (repeatable.contains(name) && is_given_above({name}, index + 1)) continue;
     try {
-      taker->second(value);
+      take(name, value, source.shown);
     } catch (const UsageError& error) {
-      throw UsageError(concat("config '", path, "': ", error.what()));
+      throw UsageError(concat(source.shown, ": ", error.what()));
     }
   }
+}
+
+void Parser::Library::take_all() {
+  for (const auto& [name, value] : typed) {
+    if (name == file_option) add_file(value);
+  }
+  for (std::size_t i = 0; i < sources.size(); ++i) take_source(i);
+  take_typed();
 }
 
 void Parser::Library::take_typed() {
@@ -156,7 +188,7 @@ void Parser::Library::take_typed() {
                                 "'; give one of the two"));
       }
     }
-    takers.at(name)(value);
+    take(name, value, "");
   }
 }
 
@@ -255,6 +287,7 @@ void Parser::real(const OptionHelp& help, double& target, RealRange range) {
 
 void Parser::flag(const OptionHelp& help, bool& target) {
   const std::string name = shown_name(help.names);
+  library_->flags.insert(name);
   library_->takers[name] = [help, &target](const std::string& value) {
     if (value != "true" && value != "false") refuse(help, value, "true or false");
     target = value == "true";
@@ -284,6 +317,28 @@ void Parser::files(const OptionHelp& help, std::vector<std::string>& target) {
       ->group(library_->heading);
 }
 
+void Parser::preset(OptionSource source) {
+  library_->sources.insert(library_->sources.begin(), std::move(source));
+}
+
+std::vector<std::string> Parser::names() const {
+  std::vector<std::string> names;
+  for (const auto& taker : library_->takers) names.push_back(taker.first.substr(2));
+  return names;
+}
+
+std::set<std::string> Parser::flags() const {
+  std::set<std::string> names;
+  for (const std::string& name : library_->flags) names.insert(name.substr(2));
+  return names;
+}
+
+std::vector<GivenOption> Parser::given() const {
+  std::vector<GivenOption> options;
+  for (const auto& option : library_->given) options.push_back(option.second);
+  return options;
+}
+
 std::optional<std::string> Parser::parse(std::vector<std::string> arguments) {
   // The library takes them last first.
   std::reverse(arguments.begin(), arguments.end());
@@ -303,10 +358,7 @@ std::optional<std::string> Parser::parse(std::vector<std::string> arguments) {
   if (app.remaining_size() > 0) {
     throw UsageError(library_->unknown_option(app.remaining().front()));
   }
-  for (const auto& [name, value] : library_->typed) {
-    if (name == library_->file_option) library_->take_file(value);
-  }
-  library_->take_typed();
+  library_->take_all();
   return std::nullopt;
 }
 

@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace sbp::cli {
@@ -25,6 +27,20 @@ struct RealRange {
   double minimum = 0.0;
   double maximum = 0.0;
   bool open_maximum = false;  // `maximum` itself is not allowed
+};
+
+// An option that was given, on the command line or in a file.
+struct GivenOption {
+  std::string name;  // long, without the dashes
+  std::string value;
+  bool is_flag = false;
+  std::string file;  // that it stands in; empty: on the command line
+};
+
+// Options by long name without the dashes, as if in a file.
+struct OptionSource {
+  std::string shown;  // what errors call it: "config 'x.json'"
+  std::vector<std::pair<std::string, std::string>> options;
 };
 
 // Targets hold their defaults when they are added, and must outlive the parse.
@@ -56,9 +72,18 @@ class Parser {
   // Of these options (long names, with dashes) one at most may be given. One on the command line
   // takes the place of another in the file.
   void alternatives(std::vector<std::string> names);
+  // Options that both the file of options and the command line win over.
+  void preset(OptionSource source);
+  // Long names of all options added so far, without the dashes.
+  std::vector<std::string> names() const;
+  // The same of those that take no value.
+  std::set<std::string> flags() const;
 
   // The text of --help or --version if one was asked for. Throws UsageError.
   std::optional<std::string> parse(std::vector<std::string> arguments);
+  // After parse: what was given and not overruled, by name; those of texts() and files() are left
+  // out.
+  std::vector<GivenOption> given() const;
 
  private:
   class Library;

@@ -48,13 +48,16 @@ std::vector<ReportInput> read_report_inputs(const std::vector<std::string>& file
   return inputs;
 }
 
+std::string point_file(const ReportInput& sweep, const reports::SweepPoint& point) {
+  return (std::filesystem::path(sweep.folder) / "points" / (point.id + ".json")).string();
+}
+
 reports::AnyReport read_point(const ReportInput& sweep, const reports::SweepPoint& point) {
   if (sweep.folder.empty()) {
     throw Error(concat("cannot read the points of '", sweep.name,
                        "': only its summary was given; name the folder of the sweep"));
   }
-  const std::filesystem::path folder = sweep.folder;
-  const std::string file = (folder / "points" / (point.id + ".json")).string();
+  const std::string file = point_file(sweep, point);
   return reports::parse_report(read_file(file), file);
 }
 

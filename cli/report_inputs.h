@@ -18,6 +18,9 @@ struct ReportInput {
 // stands for the sweep.json in it. Throws Error that names the file.
 std::vector<ReportInput> read_report_inputs(const std::vector<std::string>& files);
 
+// Where that of a point would lie; the sweep is of a folder.
+std::string point_file(const ReportInput& sweep, const reports::SweepPoint& point);
+
 // The report of one finished point. Throws Error: it is not there or no report, or the sweep came
 // from standard input.
 reports::AnyReport read_point(const ReportInput& sweep, const reports::SweepPoint& point);

@@ -14,6 +14,7 @@ constexpr const char* kReportExamples =
     "  sbp-report runs/*.json --format markdown -o runs.md\n"
     "  sbp-report half.json --format csv --table layers\n"
     "  sbp-report --diff full.json half.json --top 10\n"
+    "  sbp-report --html page.html full.json half.json\n"
     "  sbp-profile --json | sbp-report -";
 
 // An export is of one report and takes the place of what would be printed.
@@ -49,6 +50,7 @@ std::variant<ReportCommand, Answer> parse_report_command(
               command.budget);
   parser.group("Where the result goes");
   parser.text({"-o,--output", "FILE", "instead of standard output"}, command.output);
+  parser.text({"--html", "FILE", "only write one page of figures, for a browser"}, command.html);
   parser.text({"--chrome-trace", "FILE", "instead: memory over time, for Perfetto"},
               command.chrome_trace);
   parser.text({"--memory-pickle", "FILE", "instead: a snapshot for PyTorch's memory viewer"},
@@ -65,6 +67,14 @@ std::variant<ReportCommand, Answer> parse_report_command(
   }
   if (!command.budget.empty() && command.diff) {
     throw UsageError("--budget and --diff are both given; give one of the two");
+  }
+  const bool prints = command.diff || command.format != "text" || !command.table.empty() ||
+                      !command.baseline.empty() || !command.output.empty() ||
+                      !command.budget.empty() || command.exports();
+  if (!command.html.empty() && prints) {
+    throw UsageError(
+        "--html writes the page and nothing else; leave out --diff, --format, --table, --baseline, "
+        "--output, --budget and exports");
   }
   check_exports(command);
   return command;

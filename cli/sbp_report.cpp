@@ -5,6 +5,7 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/report_inputs.h"
+#include "cli/report_page.h"
 #include "cli/terminal.h"
 #include "reports/budget.h"
 #include "reports/chrome_trace.h"
@@ -126,6 +127,10 @@ ExitCode report(const std::vector<std::string>& arguments) {
     return ExitCode::ok;
   }
   const auto& command = std::get<ReportCommand>(parsed);
+  if (!command.html.empty()) {
+    write_page(command);
+    return ExitCode::ok;
+  }
   if (command.exports()) {
     write_exports(command);
     return ExitCode::ok;

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <utility>
 
 #include "reports/format.h"
@@ -21,16 +22,19 @@ constexpr std::string_view kEraseLine = "\r\x1b[K";
 
 // What the signal handler may touch; process-wide because a handler has no other state.
 std::atomic<bool> interrupt_requested{false};
-std::atomic<bool> tell_of_interrupt{false};
+std::atomic<const char*> notice_of_interrupt{nullptr};  // null: nothing is told
 static_assert(std::atomic<bool>::is_always_lock_free);
+static_assert(std::atomic<const char*>::is_always_lock_free);
 
 extern "C" void note_interrupt(int) {
   interrupt_requested.store(true);
-  if (!tell_of_interrupt.load()) return;
-  constexpr std::string_view kText = "\nfinishing the step in hand; Ctrl-C again to stop at once\n";
+  const char* const notice = notice_of_interrupt.load();
+  if (notice == nullptr) return;
   const int saved_errno = errno;
   // Nothing to do about a failed write here.
-  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, kText.data(), kText.size());
+  for (const char* part : {"\n", notice, "\n"}) {
+    [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, part, std::strlen(part));
+  }
   errno = saved_errno;
 }
 
@@ -128,9 +132,9 @@ void write_stderr(std::string_view text) {
   }
 }
 
-InterruptGuard::InterruptGuard(bool quiet) {
+InterruptGuard::InterruptGuard(bool quiet, const char* notice) {
   interrupt_requested.store(false);
-  tell_of_interrupt.store(!quiet && is_terminal(STDERR_FILENO));
+  notice_of_interrupt.store(!quiet && is_terminal(STDERR_FILENO) ? notice : nullptr);
   for (const int signal : kSignals) {
     if (is_ignored(signal)) continue;
     struct sigaction action {};

@@ -57,7 +57,10 @@ void write_stderr(std::string_view text);
 // terminal; the second ends the program. One at a time: signal handlers belong to the process.
 class InterruptGuard {
  public:
-  explicit InterruptGuard(bool quiet);
+  static constexpr const char* kFinishingStep =
+      "finishing the step in hand; Ctrl-C again to stop at once";
+  // `notice`: what the first one says; must outlive the object.
+  explicit InterruptGuard(bool quiet, const char* notice = kFinishingStep);
   ~InterruptGuard();
   InterruptGuard(const InterruptGuard&) = delete;
   InterruptGuard& operator=(const InterruptGuard&) = delete;

@@ -122,9 +122,10 @@ def names_and_keys(listing):
 def completion(name, program, page):
     options, values, keys, words = [], {}, {}, {}
     taking = [option for option in page.options() if option.names[0].startswith("-")]
-    has_list = any(option.names[-1] == "--list" for option in taking)
+    # sbp-sweep's --list is another: it takes no value.
+    has_list = any(option.names[-1] == "--list" and option.value for option in taking)
     topics = next((choices(program, option, has_list) for option in taking
-                   if option.names[-1] == "--list"), [])
+                   if option.names[-1] == "--list"), []) if has_list else []
     if has_list and not topics:
         sys.exit(f"write_pages.py: '{program}' does not say what --list takes")
     for option in taking:

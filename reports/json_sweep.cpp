@@ -61,7 +61,8 @@ Json point_json(const SweepReport& report, const SweepPoint& point) {
   object["axes"] = values_json(report, point);
   object["status"] = to_string(point.status);
   object["reason"] = point.reason;
-  set_real(object, "seconds", point.seconds, "not run to its end");
+  set_real(object, "seconds", point.seconds,
+           point.status == PointStatus::finished ? "not recorded" : "not run to its end");
   if (point.estimated_bytes) {
     object["estimated_bytes"] = *point.estimated_bytes;
   } else {
@@ -128,6 +129,7 @@ std::string to_json(const SweepReport& report) {
   Json object = header_json(report.header, kSweepKind);
   object["command"] = report.command;
   object["about"] = report.about;
+  object["paper"] = report.paper;
   object["axes"] = axes_json(report.axes);
   Json points = Json::array();
   for (const SweepPoint& point : report.points) points.push_back(point_json(report, point));
@@ -141,6 +143,7 @@ SweepReport read_sweep(const Node& document) {
   report.header = read_header(document);
   report.command = document["command"].text();
   report.about = document["about"].text();
+  report.paper = document["paper"].text();
   report.axes = read_axes(document["axes"]);
   std::set<std::string> ids;
   std::set<std::vector<std::optional<std::string>>> values;

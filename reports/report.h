@@ -373,6 +373,7 @@ struct SweepReport {
   Header header;
   std::string command;  // "train", "profile" or "correlate"
   std::string about;    // the recipe's words
+  std::string paper;    // what its paper concluded; empty: not said
   std::vector<SweepAxis> axes;
   std::vector<SweepPoint> points;  // in the order of the plan
 

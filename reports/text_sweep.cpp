@@ -51,6 +51,7 @@ std::string point_counts_text(const SweepReport& report) {
 Facts sweep_facts(const SweepReport& report) {
   Facts facts = {{"command", "sbp-" + report.command}};
   if (!report.about.empty()) facts.emplace_back("about", report.about);
+  if (!report.paper.empty()) facts.emplace_back("paper", report.paper);
   facts.emplace_back("axes", axes_text(report.axes));
   facts.emplace_back(
       "points", concat(count_text(std::ssize(report.points)), ": ", point_counts_text(report)));

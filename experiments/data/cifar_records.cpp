@@ -28,6 +28,9 @@ class RecordView : public Dataset {
     const auto pixels = record(index).subspan(format_.label_bytes);
     std::memcpy(image.bytes.data(), pixels.data(), pixels.size());
   }
+  std::int64_t held_bytes() const override {
+    return static_cast<std::int64_t>(count_ * format_.record_bytes());
+  }
 
  private:
   std::span<const std::byte> record(std::int64_t index) const {

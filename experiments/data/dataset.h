@@ -34,6 +34,9 @@ class Dataset {
   // Replaces `image`, with geometry().channels channels, at its own size or one that is scaled down
   // but no smaller than `at_least` in either direction.
   virtual void read(std::int64_t index, const ImageSize& at_least, Image& image) const = 0;
+  // Of memory, that the images take as long as the data set lives; 0: they are made or read when
+  // asked for.
+  virtual std::int64_t held_bytes() const { return 0; }
 };
 
 struct DataSource {

@@ -32,6 +32,7 @@ class FashionMnist : public Dataset {
     std::ranges::copy(std::span(images_).subspan(static_cast<std::size_t>(index) * bytes, bytes),
                       image.bytes.begin());
   }
+  std::int64_t held_bytes() const override { return std::ssize(images_) + std::ssize(labels_); }
 
  private:
   ImageGeometry geometry_;

@@ -131,6 +131,8 @@ class Archive : public FileSet {
     sort();
   }
 
+  bool is_in_memory() const override { return !unpacked_.empty(); }
+
   std::string describe(const StoredFile& file) const override {
     return concat(path_, ": ", file.name);
   }

@@ -30,6 +30,8 @@ class FileSet {
   const std::vector<std::string>& folders() const { return folders_; }
   const std::string& path() const { return path_; }
 
+  // Whether the contents are in memory (a compressed archive's are).
+  virtual bool is_in_memory() const { return false; }
   // How errors name a file: "FOLDER/NAME" or "ARCHIVE: NAME".
   virtual std::string describe(const StoredFile& file) const = 0;
   // Replaces `bytes` by the file's contents. Throws Error naming it.

@@ -30,6 +30,17 @@ void JpegDataset::read(std::int64_t index, const ImageSize& at_least, Image& ima
             [&](const auto& bytes) { decode_jpeg(bytes, at_least, image); });
 }
 
+std::int64_t JpegDataset::held_bytes() const {
+  if (!set_->is_in_memory()) return 0;
+  // In an archive each has a header, and begins where one of these blocks does.
+  constexpr std::uint64_t kBlock = 512;
+  std::uint64_t bytes = 0;
+  for (const LabelledFile& file : files_) {
+    bytes += kBlock + (file.file->bytes + kBlock - 1) / kBlock * kBlock;
+  }
+  return static_cast<std::int64_t>(bytes);
+}
+
 std::vector<std::string> JpegDataset::leave_out_unreadable() {
   std::vector<std::string> reasons;
   std::vector<LabelledFile> readable;

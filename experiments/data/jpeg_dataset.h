@@ -28,6 +28,8 @@ class JpegDataset : public Dataset {
   ImageSize dimensions(std::int64_t index) const override;
   void read(std::int64_t index, const ImageSize& at_least, Image& image) const override;
 
+  std::int64_t held_bytes() const override;
+
   // Decodes every file, leaves out those that cannot be, and says of each why.
   std::vector<std::string> leave_out_unreadable();
 

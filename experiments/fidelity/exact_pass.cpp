@@ -101,17 +101,37 @@ void ExactPass::used(const WeightUse& use) {
       candidates_, [&](const Candidate& candidate) { return candidate.codecs.contains(use.site); });
   const auto found = parameter_of_.find(use.weight.unsafeGetTensorImpl());
   if (!wanted || found == parameter_of_.end()) return;
-  WeightUse kept = use;
-  kept.input = use.input.detach();
-  kept.output = at::Tensor();  // or it would hold the graph that holds it
-  use.output.register_hook([this, kept, parameter = found->second](const at::Tensor& gradient) {
-    score(kept, parameter, gradient);
-  });
+  Pending pending{.use = use, .parameter = found->second, .sharers = sharers_of(use)};
+  pending.use.input = use.input.detach();
+  pending.use.output = at::Tensor();  // or it would hold the graph that holds it
+  use.output.register_hook(
+      [this, pending](const at::Tensor& gradient) { score(pending, gradient); });
 }
 
-void ExactPass::score(const WeightUse& use, std::size_t parameter,
-                      const at::Tensor& output_gradient) {
+std::vector<SiteId> ExactPass::sharers_of(const WeightUse& use) {
+  const at::Tensor& input = use.input;
+  std::vector<SiteId> sharers;
+  for (const Input& seen : inputs_) {
+    if (!seen.storage.expired() &&
+        seen.storage._unsafe_get_target() == input.storage().unsafeGetStorageImpl() &&
+        seen.version == input._version() && seen.offset == input.storage_offset() &&
+        input.sizes() == seen.sizes && input.strides() == seen.strides) {
+      sharers.push_back(seen.site);
+    }
+  }
+  inputs_.push_back({.storage = input.storage().getWeakStorageImpl(),
+                     .version = input._version(),
+                     .offset = input.storage_offset(),
+                     .sizes = input.sizes().vec(),
+                     .strides = input.strides().vec(),
+                     .site = use.site});
+  return sharers;
+}
+
+void ExactPass::score(const Pending& pending, const at::Tensor& output_gradient) {
   const c10::NoGradGuard no_grad;
+  const WeightUse& use = pending.use;
+  const std::size_t parameter = pending.parameter;
   const at::Tensor g = use.gradient(use.input, output_gradient).to(at::kFloat);
   const UpdateRule* updates = options_.updates;
   const at::Tensor exact_update = updates ? updates->update(parameter, g) : at::Tensor();
@@ -119,13 +139,18 @@ void ExactPass::score(const WeightUse& use, std::size_t parameter,
     const auto codec = candidates_[i].codecs.find(use.site);
     if (codec == candidates_[i].codecs.end()) continue;
     if (scores_[i][parameter]) throw Error("a weight that is used twice cannot be scored at once");
+    const auto first = std::ranges::find_if(pending.sharers, [&](SiteId site) {
+      const auto other = candidates_[i].codecs.find(site);
+      return other != candidates_[i].codecs.end() && other->second == codec->second;
+    });
+    const SiteId keyed = first == pending.sharers.end() ? use.site : *first;
     ParameterScorer scorer;
     for (std::size_t draw = 0; draw < candidates_[i].draws; ++draw) {
       SavedCode code;
       code.keep(use.input, {.codec = codec->second,
                             .key = {.seed = options_.seed,
                                     .step = options_.mask_steps.at(draw),
-                                    .site = static_cast<std::uint32_t>(use.site),
+                                    .site = static_cast<std::uint32_t>(keyed),
                                     .purpose = Purpose::sampling}});
       const at::Tensor h = use.gradient(code.decode(), output_gradient).to(at::kFloat);
       scorer.add(h, g);

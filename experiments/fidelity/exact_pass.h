@@ -41,7 +41,7 @@ Candidate candidate_of(const Plan& plan, const CodecTable& codecs, std::size_t d
 
 struct ExactPassOptions {
   std::uint64_t seed = 0;
-  std::vector<std::uint32_t> mask_steps;  // what the draws are keyed by, as in a run
+  std::vector<std::uint32_t> mask_steps = {};  // what the draws are keyed by, as in a run
   bool keep_crossings = false;
   const UpdateRule* updates = nullptr;  // null: updates are not scored
 };
@@ -61,12 +61,31 @@ class ExactPass : public StepObserver {
   Crossings take_crossings() { return std::move(crossings_); }
 
  private:
-  void score(const WeightUse& use, std::size_t parameter, const at::Tensor& output_gradient);
+  // A tensor that some layer takes as its input.
+  struct Input {
+    c10::weak_intrusive_ptr<c10::StorageImpl> storage;
+    std::int64_t version = 0;
+    std::int64_t offset = 0;
+    std::vector<std::int64_t> sizes, strides;
+    SiteId site = -1;
+  };
+  // A use of a weight, until its output's gradient comes.
+  struct Pending {
+    WeightUse use;
+    std::size_t parameter = 0;
+    // Earlier sites of the same input, in forward order: in a run they share one code of it, which
+    // is keyed by the first of those that are coded alike.
+    std::vector<SiteId> sharers;
+  };
+
+  std::vector<SiteId> sharers_of(const WeightUse& use);
+  void score(const Pending& pending, const at::Tensor& output_gradient);
 
   const std::vector<Candidate>& candidates_;
   ExactPassOptions options_;
   std::map<const void*, std::size_t> parameter_of_;  // by the weight's implementation
   std::vector<std::vector<std::optional<ParameterScore>>> scores_;
+  std::vector<Input> inputs_;  // seen so far; none is held alive
   Crossings crossings_;
 };
 

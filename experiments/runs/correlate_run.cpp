@@ -26,25 +26,6 @@ constexpr std::int64_t kDefaultSteps = 50;
 // The order of the data that fixed batches are taken from: the same ones at every state.
 constexpr std::int64_t kFixedEpoch = std::int64_t{1} << 20;
 
-void check(const CorrelateOptions& options, const ResolvedRun& run) {
-  if (run.device.kind == DeviceId::Kind::meta) {
-    throw UsageError("device 'meta' computes no gradients to compare; use cpu");
-  }
-  if (options.strategies.empty()) {
-    throw UsageError("no strategy to compare with the exact gradient; give --strategy SPEC");
-  }
-  if (options.batches < 1 || options.masks < 1) {
-    throw UsageError(concat("batches '", options.batches, "' and masks '", options.masks,
-                            "' must be 1 or more"));
-  }
-  if (options.at && *options.at < 0) {
-    throw UsageError(concat("training steps '", *options.at, "' are negative"));
-  }
-  if (!options.init.empty() && !options.checkpoint.empty()) {
-    throw UsageError("give one of --init and --checkpoint, not both");
-  }
-}
-
 // The first `count` samples.
 Batch first_samples(const Batch& batch, std::int64_t count) {
   const auto part = [&](const auto& values) {
@@ -117,9 +98,7 @@ class CorrelateRun {
     // The variance over batches takes two, and so does the baseline of another batch.
     exact_batches_ = std::max<std::int64_t>(options.batches, 2);
     if (loader_.batches_per_epoch() < exact_batches_) {
-      throw UsageError(concat("'", exact_batches_, "' batches of '", run.options.batch,
-                              "' are compared and the data has ", data_.train->size(),
-                              " training images; use a smaller --batch"));
+      throw too_few_batches(run, exact_batches_, data_.train->size());
     }
   }
 
@@ -172,7 +151,7 @@ class CorrelateRun {
       key = "strategies";
       value = join(specs, " | ");
     }
-    configuration.emplace_back("at", wanted_steps());
+    configuration.emplace_back("at", steps_before(options_));
     configuration.emplace_back("batches", options_.batches);
     configuration.emplace_back("masks", options_.masks);
     configuration.emplace_back("local", options_.local);
@@ -181,18 +160,13 @@ class CorrelateRun {
     configuration.emplace_back("train_samples", data_.train->size());
     report_.model = model_facts(run_, *model_);
     report_.batches = options_.batches;
-    std::size_t passes = static_cast<std::size_t>(wanted_steps() + exact_batches_);
+    std::size_t passes = static_cast<std::size_t>(steps_before(options_) + exact_batches_);
     for (const Subject& subject : subjects_) {
       if (subject.candidate) continue;
       passes += static_cast<std::size_t>(options_.batches) * draw_count(subject) *
                 (options_.local ? 2 : 1);
     }
     total_ = static_cast<std::int64_t>(passes);
-  }
-
-  std::int64_t wanted_steps() const {
-    const bool has_weights = !options_.init.empty() || !options_.checkpoint.empty();
-    return options_.at.value_or(has_weights ? 0 : kDefaultSteps);
   }
 
   // ---- the state of training
@@ -207,8 +181,8 @@ class CorrelateRun {
       }
     }
     if (!options_.checkpoint.empty()) load_checkpoint(state);
-    train(wanted_steps());
-    state.steps += wanted_steps();
+    train(steps_before(options_));
+    state.steps += steps_before(options_);
   }
 
   void load_checkpoint(reports::TrainingState& state) {
@@ -520,12 +494,57 @@ class CorrelateRun {
 
 }  // namespace
 
+void check_correlate(const CorrelateOptions& options, const ResolvedRun& run) {
+  if (run.device.kind == DeviceId::Kind::meta) {
+    throw UsageError("device 'meta' computes no gradients to compare; use cpu");
+  }
+  if (options.strategies.empty()) {
+    throw UsageError("no strategy to compare with the exact gradient; give --strategy SPEC");
+  }
+  if (options.batches < 1 || options.masks < 1) {
+    throw UsageError(concat("batches '", options.batches, "' and masks '", options.masks,
+                            "' must be 1 or more"));
+  }
+  if (options.at && *options.at < 0) {
+    throw UsageError(concat("training steps '", *options.at, "' are negative"));
+  }
+  if (!options.init.empty() && !options.checkpoint.empty()) {
+    throw UsageError("give one of --init and --checkpoint, not both");
+  }
+}
+
+UsageError too_few_batches(const ResolvedRun& run, std::int64_t batches, std::int64_t images) {
+  return UsageError(concat("'", batches, "' batches of '", run.options.batch,
+                           "' are compared and the data has ", images,
+                           " training images; use a smaller --batch"));
+}
+
+std::int64_t steps_before(const CorrelateOptions& options) {
+  const bool has_weights = !options.init.empty() || !options.checkpoint.empty();
+  return options.at.value_or(has_weights ? 0 : kDefaultSteps);
+}
+
+std::int64_t correlate_peak_bytes(const CorrelateOptions& options, const ResolvedRun& run) {
+  ResolvedRun exact = run;
+  exact.options.strategy = "full";
+  const profiler::MemoryProfile step = dry_step(exact);
+  const std::int64_t parameters =
+      step.categories_at_peak[static_cast<std::size_t>(profiler::Category::parameter)];
+  // Gradient and update of each exact batch; the update in hand, the mean over masks in fp64, the
+  // gradient in hand. The trunk and its gradients are four of the nineteen tensors of its width
+  // that a ViT block saves (docs/fidelity.md).
+  const std::int64_t exact_batches = std::max<std::int64_t>(options.batches, 2);
+  const std::int64_t held = parameters * (2 * exact_batches + 4);
+  const std::int64_t trunk = options.local ? step.saved.distinct_bytes / 4 * options.batches : 0;
+  return step.peak.bytes + held + trunk;
+}
+
 reports::CorrelateReport run_correlate(const CorrelateOptions& options, const Progress& progress) {
   try {
     const ResolvedRun run = resolve_run(options);
-    check(options, run);
+    check_correlate(options, run);
     prepare_libtorch(run);
-    check_memory(run, ZeroGrad::start);
+    check_memory(run, correlate_peak_bytes(options, run), "comparing gradients");
     return CorrelateRun(options, progress, run).run();
   } catch (const c10::Error& error) {
     throw Error(

@@ -157,10 +157,7 @@ Batch batch_without_values(const ResolvedRun& run) {
   return batch;
 }
 
-void check_memory(const ResolvedRun& run, ZeroGrad zero_grad) {
-  if (run.device.kind != DeviceId::Kind::cpu) return;
-  const std::optional<std::int64_t> available = available_memory_bytes();
-  if (!available) return;
+std::int64_t step_peak_bytes(const ResolvedRun& run, ZeroGrad zero_grad) {
   const DeviceId meta{DeviceId::Kind::meta};
   const std::unique_ptr<Model> model = make_model(run, /*on_meta=*/true);
   const Plan plan = make_plan(run, *model);
@@ -176,11 +173,25 @@ void check_memory(const ResolvedRun& run, ZeroGrad zero_grad) {
   // Twice: the optimizer's state exists from the first update on.
   const Batch batch = batch_without_values(run);
   for (int step = 0; step < 2; ++step) trainer.step(batch, step, 0.0);
-  // The process grows by more than its tensors: freed blocks that malloc keeps, scratch of kernels.
+  return profiler::peak_live_bytes(meta);
+}
+
+std::int64_t with_overhead(std::int64_t tensor_peak_bytes) {
   // Measured 1.22 to 1.36 times the peak (docs/accounting.md).
-  const std::int64_t needed = profiler::peak_live_bytes(meta) / 4 * 5;
+  return tensor_peak_bytes / 4 * 5;
+}
+
+void check_memory(const ResolvedRun& run, ZeroGrad zero_grad) {
+  if (run.device.kind != DeviceId::Kind::cpu) return;
+  check_memory(run, step_peak_bytes(run, zero_grad), "a training step");
+}
+
+void check_memory(const ResolvedRun& run, std::int64_t tensor_peak_bytes, std::string_view what) {
+  const std::optional<std::int64_t> available = available_memory_bytes();
+  if (!available) return;
+  const std::int64_t needed = with_overhead(tensor_peak_bytes);
   if (needed > *available) {
-    throw Error(concat("a training step of '", run.options.model, "' at batch '", run.options.batch,
+    throw Error(concat(what, " of '", run.options.model, "' at batch '", run.options.batch,
                        "' needs about ", reports::bytes_text(needed), " and the machine has ",
                        reports::bytes_text(*available),
                        " available; use a smaller batch or model, or "

@@ -53,8 +53,16 @@ TrainerOptions trainer_options(const ResolvedRun& run);
 // A batch of the run for Meta, where only its sizes matter.
 Batch batch_without_values(const ResolvedRun& run);
 
-// What one training step of the run would peak at, by a dry run. Throws Error saying so when the
-// machine has less memory than that (cpu only).
+// What tensors of one training step of the run would peak at, by a dry run.
+std::int64_t step_peak_bytes(const ResolvedRun& run, ZeroGrad zero_grad);
+
+// What a process grows by whose tensors peak so: freed blocks that malloc keeps, scratch of
+// kernels.
+std::int64_t with_overhead(std::int64_t tensor_peak_bytes);
+
+// Throws Error when the machine has less memory than a step of the run needs (cpu only).
 void check_memory(const ResolvedRun& run, ZeroGrad zero_grad);
+// The same for what peaks at so many bytes of tensors; `what` begins the sentence.
+void check_memory(const ResolvedRun& run, std::int64_t tensor_peak_bytes, std::string_view what);
 
 }  // namespace sbp::experiments

@@ -51,7 +51,9 @@ void check_persistence(const TrainOptions& options) {
   }
 }
 
-void check(const TrainOptions& options, const ResolvedRun& run) {
+}  // namespace
+
+void check_training(const TrainOptions& options, const ResolvedRun& run) {
   if (run.device.kind == DeviceId::Kind::meta) {
     throw UsageError("device 'meta' computes nothing to train with; use sbp-profile for a dry run");
   }
@@ -81,6 +83,15 @@ void check(const TrainOptions& options, const ResolvedRun& run) {
   }
   check_persistence(options);
 }
+
+UsageError batch_too_large(const ResolvedRun& run, std::int64_t images) {
+  const std::int64_t accumulate = run.options.accumulate;
+  const std::string times = accumulate > 1 ? concat(", accumulated '", accumulate, "' times,") : "";
+  return UsageError(concat("batch '", run.options.batch, "'", times, " is more than the ", images,
+                           " training images of '", run.options.data, "'"));
+}
+
+namespace {
 
 TrainerOptions step_options(const TrainOptions& options, const ResolvedRun& run) {
   TrainerOptions step = trainer_options(run);
@@ -132,12 +143,7 @@ class TrainRun {
         optimizer_(make_optimizer(run.optimizer, model_->parameters())),
         trainer_(*model_, plan_, masks_, *optimizer_, step_options(options, run)) {
     steps_per_epoch_ = loader_.batches_per_epoch() / options.accumulate;
-    if (steps_per_epoch_ < 1) {
-      const std::string times =
-          options.accumulate > 1 ? concat(", accumulated '", options.accumulate, "' times,") : "";
-      throw UsageError(concat("batch '", run.options.batch, "'", times, " is more than the ",
-                              data_.train->size(), " training images of '", run.options.data, "'"));
-    }
+    if (steps_per_epoch_ < 1) throw batch_too_large(run, data_.train->size());
     const std::int64_t epochs = options.epochs.value_or(1);
     schedule_ = make_schedule(options, optimizer_->learning_rate(),
                               {.steps_per_epoch = steps_per_epoch_,
@@ -560,7 +566,7 @@ class TrainRun {
 reports::TrainReport run_train(const TrainOptions& options, const Progress& progress) {
   try {
     const ResolvedRun run = resolve_run(options);
-    check(options, run);
+    check_training(options, run);
     prepare_libtorch(run);
     if (options.evaluate_only) return TrainRun(options, progress, run).evaluate_only();
     check_memory(run, ZeroGrad::start);

@@ -69,6 +69,17 @@ std::vector<std::string_view> split(std::string_view text, Separates separates) 
   return parts;
 }
 
+// `value` as it stands in a spec.
+std::string spelled(const std::string& value) {
+  if (value.find_first_of(kReserved) == std::string::npos) return value;
+  std::string text = "\"";
+  for (const char sign : value) {
+    text += sign;
+    if (sign == '"') text += '"';
+  }
+  return text + '"';
+}
+
 // Reads specs of one sort; holds what errors need to say.
 class SpecParser {
  public:
@@ -87,13 +98,49 @@ class SpecParser {
                               "'; leave it out, or put a value that ends so in double quotes"));
     }
     std::vector<Spec> specs;
-    for (const std::string_view part : split(text_, [this](auto i) { return separates(i); })) {
-      specs.push_back(parse_one(part));
-    }
+    for (const std::string_view part : parts()) specs.push_back(parse_one(part));
     return specs;
   }
 
+  // The text with the key set; see with_key.
+  std::optional<std::string> with_key(const KeySetting& setting) const {
+    const SpecSchema& schema = schema_of(setting.spec);
+    const std::vector<std::string> keys = keys_of(schema);
+    if (std::ranges::find(keys, setting.key) == keys.end()) {
+      throw UsageError(unknown_word(concat(schema.name, " key"), setting.key, keys));
+    }
+    bool found = false;
+    std::vector<std::string> changed;
+    for (const std::string_view part : parts()) {
+      const bool is_named = part.substr(0, part.find(':')) == setting.spec;
+      changed.push_back(is_named ? part_with_key(part, setting) : std::string(part));
+      found = found || is_named;
+    }
+    if (!found) return std::nullopt;
+    return join(changed, "+");
+  }
+
  private:
+  std::vector<std::string_view> parts() const {
+    return split(text_, [this](auto i) { return separates(i); });
+  }
+
+  static std::string part_with_key(std::string_view part, const KeySetting& setting) {
+    const std::string pair = setting.key + "=" + spelled(setting.value);
+    const std::size_t colon = part.find(':');
+    if (colon == std::string_view::npos) return std::string(part) + ":" + pair;
+    const std::string_view pairs = part.substr(colon + 1);
+    std::vector<std::string> kept;
+    bool found = false;
+    for (const std::string_view old : split(pairs, [&](auto i) { return pairs[i] == ','; })) {
+      const bool is_key = old.substr(0, old.find('=')) == setting.key;
+      kept.push_back(is_key ? pair : std::string(old));
+      found = found || is_key;
+    }
+    if (!found) kept.push_back(pair);
+    return concat(part.substr(0, colon), ":", join(kept, ","));
+  }
+
   // Is the sign at `position` a '+' before a registered name?
   bool separates(std::size_t position) const {
     if (text_[position] != '+') return false;
@@ -270,6 +317,15 @@ std::vector<Spec> parse_specs(std::string_view text, std::string_view what,
   return SpecParser(text, what, schemas).parse();
 }
 
+std::optional<std::string> with_key(std::string_view text, std::string_view what,
+                                    std::span<const SpecSchema> schemas,
+                                    const KeySetting& setting) {
+  (void)parse_specs(text, what, schemas);
+  std::optional<std::string> changed = SpecParser(text, what, schemas).with_key(setting);
+  if (changed) (void)parse_specs(*changed, what, schemas);
+  return changed;
+}
+
 void fill_zero(Spec& spec, std::string_view key, std::int64_t value) {
   for (auto& [name, text] : spec.values) {
     if (name == key && text == "0") text = std::to_string(value);
@@ -291,16 +347,7 @@ std::string to_string(const Spec& spec) {
     text += key;
     text += '=';
     separator = ',';
-    if (value.find_first_of(kReserved) == std::string::npos) {
-      text += value;
-      continue;
-    }
-    text += '"';
-    for (const char sign : value) {
-      text += sign;
-      if (sign == '"') text += '"';
-    }
-    text += '"';
+    text += spelled(value);
   }
   return text;
 }

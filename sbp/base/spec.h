@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -65,6 +66,19 @@ Spec parse_spec(std::string_view text, std::string_view what, std::span<const Sp
 // Parses specs joined by `+`; at least one.
 std::vector<Spec> parse_specs(std::string_view text, std::string_view what,
                               std::span<const SpecSchema> schemas);
+
+// One key of the specs of one name.
+struct KeySetting {
+  std::string spec;  // the name
+  std::string key;
+  std::string value;
+};
+
+// `text` with that key set in each of its specs that has the name; all else as it was typed.
+// Nothing where none has it. Throws UsageError where parse_specs would, of `text` and of what it
+// becomes, and for a name or key that no schema has.
+std::optional<std::string> with_key(std::string_view text, std::string_view what,
+                                    std::span<const SpecSchema> schemas, const KeySetting& setting);
 
 // Gives `key` the value `value` where it is 0 and so was left to somebody else.
 void fill_zero(Spec& spec, std::string_view key, std::int64_t value);

@@ -77,6 +77,12 @@ bool WholeFile::commit(Existing existing) {
   return true;
 }
 
+void move_whole(const std::string& file, const std::string& target) {
+  int error = rename_to(file, target, WholeFile::Existing::replace);
+  if (error == 0) error = flush_folder(folder_of(target));
+  if (error != 0) throw Error(concat("cannot write '", target, "': ", reason_of(error)));
+}
+
 bool is_left_aside(std::string_view file_name, std::string_view purpose) {
   return file_name.starts_with(prefix_of(purpose)) && file_name.ends_with(kSuffix);
 }

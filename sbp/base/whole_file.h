@@ -45,6 +45,10 @@ class WholeFile {
   bool keeps_aside_ = false;
 };
 
+// Renames a file that is on the disk; the new name is on the disk when this returns. Replaces
+// `target`. Throws Error.
+void move_whole(const std::string& file, const std::string& target);
+
 // Whether `file_name`, without a folder, is of a file aside for `purpose`.
 bool is_left_aside(std::string_view file_name, std::string_view purpose);
 

@@ -46,7 +46,8 @@ LIBTORCH_FREE = ("sbp/base", "profiler", "profiler/predict", "reports", "cli", "
 LIBRARIES = (
     ("the JSON library", re.compile(r"nlohmann/"), re.compile(
         r"reports/[^/]+\.cpp|reports/json_(writing|reading)\.h|"
-        r"experiments/data/safetensors(_writer)?\.cpp|experiments/recipes/[^/]+\.cpp|tests/.*")),
+        r"experiments/data/safetensors(_writer)?\.cpp|experiments/recipes/[^/]+\.cpp|"
+        r"experiments/sweep/recipe\.cpp|tests/.*")),
     ("the argument parser", re.compile(r"CLI/"), re.compile(r"cli/[^/]+\.cpp")),
     ("libjpeg", re.compile(r"(jpeglib|jerror|turbojpeg)\.h"), re.compile(
         r"experiments/data/jpeg\.cpp|tests/.*")),

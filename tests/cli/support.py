@@ -18,7 +18,7 @@ BIN = pathlib.Path(os.environ.get("SBP_BIN_DIR", ROOT / "build/release/bin"))
 MODEL = "vit:image=28,patch=7,dim=32,depth=2,heads=2,classes=10"
 TINY = ["--model", MODEL, "--data", "synthetic:samples=32", "--threads", "1"]
 
-PROGRAMS = ["sbp-train", "sbp-profile", "sbp-report"]
+PROGRAMS = ["sbp-train", "sbp-profile", "sbp-correlate", "sbp-sweep", "sbp-report"]
 
 
 def missing_programs():

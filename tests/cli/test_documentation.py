@@ -10,7 +10,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("SBP_BIN_DIR", ROOT / "build/release/bin"))
-PROGRAMS = ("sbp-train", "sbp-profile", "sbp-report")
+PROGRAMS = ("sbp-train", "sbp-profile", "sbp-correlate", "sbp-sweep", "sbp-report")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*|(?<![\w-])-[a-zA-Z](?![\w-])")
 
 

@@ -10,9 +10,13 @@ OWN = {
     "sbp-train": COMMON + ["--steps", "--epochs", "--schedule", "--warmup-steps",
                            "--warmup-epochs", "--warmup-start",
                            "--minimum-learning-rate", "--label-smoothing", "--evaluate-every",
-                           "--evaluation-samples", "--flip", "--crop-padding", "--augment",
+                           "--evaluation-samples", "--fidelity-every", "--flip", "--crop-padding", "--augment",
                            "--workers", "--eval-crop-ratio", "--list"],
+    "sbp-correlate": COMMON + ["--batches", "--masks", "--no-local", "--at", "--init",
+                               "--checkpoint", "--top", "--list"],
     "sbp-report": ["--diff", "--top"],
+    "sbp-sweep": ["--command", "--axis", "--recipe", "--equal-peak", "--jobs", "--engine",
+                  "--retry-failed", "--list", "--no-trial", "--model", "--epochs", "--init"],
 }
 NAMES = {
     "models": ["vit ", "mlp ", "vit_tiny_patch16_224", "vit_large_patch16_224",
@@ -40,7 +44,7 @@ class Help(CommandTest):
 
     def test_the_examples_are_understood(self):
         # Everything but the run itself: --list is answered after the words were read.
-        for program in ["sbp-train", "sbp-profile"]:
+        for program in ["sbp-train", "sbp-profile", "sbp-correlate"]:
             text = self.succeed(program, "--help").stdout
             examples = text.split("Examples:\n")[1].replace("\\\n", " ").splitlines()
             self.assertGreaterEqual(len(examples), 3)
@@ -59,7 +63,7 @@ class Help(CommandTest):
                              rf"^{program} \d+\.\d+\.\d+\n$")
 
     def test_list_has_every_name_and_key(self):
-        for program in ["sbp-train", "sbp-profile"]:
+        for program in ["sbp-train", "sbp-profile", "sbp-correlate"]:
             for topic, words in NAMES.items():
                 text = self.succeed(program, "--list", topic).stdout
                 for word in words:

@@ -63,5 +63,24 @@ class Recipes(CommandTest):
                 self.assertEqual(report["final_averaged_evaluation"] is not None, "ema" in options)
 
 
+ABLATIONS = sorted((ROOT / "experiments/recipes/ablations").glob("*.json"))
+
+
+@needs_programs
+class Ablations(CommandTest):
+    def test_each_is_planned_whole_beside_what_its_paper_concluded(self):
+        page = (ROOT / "experiments/recipes/README.md").read_text()
+        self.assertGreaterEqual(len(ABLATIONS), 6)
+        for recipe in ABLATIONS:
+            with self.subTest(recipe.stem):
+                done = self.succeed("sbp-sweep", "--recipe", recipe, "--list", "--no-trial",
+                                    "--json")
+                plan = self.assert_valid(done.stdout, "sweep")
+                self.assertGreater(len(plan["paper"]), 20)
+                self.assertEqual(plan["warnings"], [])
+                self.assertIn(f"| `{recipe.stem}` |", page)
+                self.assertIn(f"| {len(plan['points'])} |\n", page)
+
+
 if __name__ == "__main__":
     unittest.main()

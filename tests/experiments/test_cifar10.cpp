@@ -48,6 +48,7 @@ TEST_CASE("cifar10: one file keeps its last fifth for the test set") {
   const std::string path = folder.write("batch.bin", records(23));
   const data::DataSource source = data::open_cifar10(path);
   CHECK(source.train->size() == 19);
+  CHECK(source.train->held_bytes() == 19 * 3073);
   CHECK(source.test->size() == 4);
   CHECK(source.train->geometry() == data::ImageGeometry{3, 32, 32, 10});
   for (int i = 0; i < 23; ++i) {

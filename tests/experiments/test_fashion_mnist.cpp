@@ -49,6 +49,7 @@ TEST_CASE("fashion_mnist: reads what the files hold") {
   CHECK(source.train->size() == 3);
   CHECK(source.test->size() == 2);
   CHECK(source.train->geometry() == data::ImageGeometry{1, 28, 28, 10});
+  CHECK(source.train->held_bytes() == 3 * 785);
   CHECK(source.train->label(0) == 9);
   CHECK(source.train->label(1) == 0);
   CHECK(source.test->label(1) == 2);

@@ -248,6 +248,7 @@ reports::SweepReport sample_sweep() {
   report.header = header();
   report.command = "train";
   report.about = "keep ratios";
+  report.paper = "half is enough";
   report.axes = {{.name = "strategy", .values = {"full", "sbp"}},
                  {.name = "strategy.sbp.keep", .values = {"0.25", "0.5"}}};
   reports::PointFigures figures;

@@ -239,3 +239,24 @@ TEST_CASE("spec: any value of a text key survives a round trip") {
     REQUIRE(many(sbp::to_string(pair)) == pair);
   }
 }
+
+TEST_CASE("spec: one key is set and the rest stays as typed") {
+  const auto set = [](const std::string& text, const sbp::KeySetting& setting) {
+    return sbp::with_key(text, "strategy", schemas(), setting).value_or("(none)");
+  };
+  CHECK(set("sbp", {"sbp", "keep", "0.25"}) == "sbp:keep=0.25");
+  CHECK(set("sbp:mask=random,keep=0.5", {"sbp", "keep", "0.25"}) == "sbp:mask=random,keep=0.25");
+  CHECK(set("sbp:mask=random", {"sbp", "keep", "1"}) == "sbp:mask=random,keep=1");
+  CHECK(set("full", {"sbp", "keep", "0.25"}) == "(none)");
+  CHECK(set("quant:bits=4+sbp:note=\"a+b\"", {"sbp", "note", "c,\"d\""}) ==
+        "quant:bits=4+sbp:note=\"c,\"\"d\"\"\"");
+  CHECK(set("sbp:layers=0+quant+sbp:layers=1", {"sbp", "keep", "0.25"}) ==
+        "sbp:layers=0,keep=0.25+quant+sbp:layers=1,keep=0.25");
+  CHECK(set("sbp:note=\"x,keep=1\"", {"sbp", "keep", "0.25"}) == "sbp:note=\"x,keep=1\",keep=0.25");
+  CHECK_THROWS_WITH_AS(set("sbp", {"sbb", "keep", "1"}),
+                       "unknown strategy 'sbb'; did you mean 'sbp'? Known: full, sbp, quant",
+                       sbp::UsageError);
+  CHECK_THROWS_AS(set("sbp", {"sbp", "kep", "1"}), sbp::UsageError);
+  CHECK_THROWS_AS(set("sbp", {"sbp", "keep", "2"}), sbp::UsageError);
+  CHECK_THROWS_AS(set("spb", {"sbp", "keep", "1"}), sbp::UsageError);
+}

@@ -1,0 +1,35 @@
+// The command whose runs are the points, as the sweep sees it. LibTorch-free.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace sbp::sweep {
+
+// What a point will need, found out without running it.
+struct PointNeeds {
+  std::int64_t batch = 0;
+  std::int64_t steps = 0;            // of training; of a profile all that it runs
+  std::int64_t step_peak_bytes = 0;  // of tensors, in one training step
+  std::int64_t memory_bytes = 0;     // of the machine, by the process
+};
+
+// `words`: of the command line, after the program's name. Everything throws UsageError for what the
+// command would refuse.
+class SweptCommand {
+ public:
+  virtual ~SweptCommand() = default;
+
+  virtual PointNeeds needs(const std::vector<std::string>& words) = 0;
+  virtual std::int64_t batch(const std::vector<std::string>& words) = 0;
+  // By a dry run.
+  virtual std::int64_t step_peak_bytes(const std::vector<std::string>& words) = 0;
+  // About, of the whole process on so many threads: from a trial of a few steps, made once for
+  // points whose steps are alike. Nothing where it cannot be tried.
+  virtual std::optional<double> seconds(const std::vector<std::string>& words,
+                                        std::int64_t threads) = 0;
+};
+
+}  // namespace sbp::sweep
