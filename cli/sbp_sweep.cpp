@@ -121,7 +121,7 @@ void survey(sweep::Sweep& sweep, sweep::SweptCommand& swept, Watch& watch) {
   }
   for (const sweep::PlannedPoint& point : sweep.plan.points) {
     Watch::check_interrupt();
-    watch.step(std::ssize(sweep.needs) + 1, std::ssize(sweep.plan.points), "dry runs");
+    watch.step(std::ssize(sweep.needs), std::ssize(sweep.plan.points), "dry runs");
     sweep.needs.push_back(about_point(
         sweep.plan, point, [&] { return swept.needs(words_of(sweep.command, point.options)); }));
   }
@@ -132,7 +132,7 @@ std::vector<std::optional<double>> try_out(const sweep::Sweep& sweep, sweep::Swe
   std::vector<std::optional<double>> seconds;
   for (const sweep::PlannedPoint& point : sweep.plan.points) {
     Watch::check_interrupt();
-    watch.step(std::ssize(seconds) + 1, std::ssize(sweep.plan.points), "trial steps");
+    watch.step(std::ssize(seconds), std::ssize(sweep.plan.points), "trial steps");
     seconds.push_back(about_point(sweep.plan, point, [&] {
       return swept.seconds(words_of(sweep.command, point.options), sweep.threads);
     }));
