@@ -1,6 +1,8 @@
 // sbp-report: reports as text and tables, and the difference of two.
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -36,7 +38,7 @@ std::string text_of(const ReportCommand& command, const reports::AnyReport& repo
   return std::visit([&](const auto& any) { return to_text(any, options); }, report);
 }
 
-// Every report's text, and of several a comparison behind them.
+// Every report's text, and of several a comparison behind them; a sweep is in none.
 std::string texts_of(const ReportCommand& command, const Inputs& inputs,
                      const reports::TextOptions& options) {
   std::string text;
@@ -44,7 +46,10 @@ std::string texts_of(const ReportCommand& command, const Inputs& inputs,
     if (!text.empty()) text += "\n";
     text += text_of(command, input.report, options);
   }
-  if (inputs.size() == 1) return text;
+  const bool any_sweep = std::ranges::any_of(inputs, [](const ReportInput& input) {
+    return std::holds_alternative<reports::SweepReport>(input.report);
+  });
+  if (inputs.size() == 1 || any_sweep) return text;
   return text + "\n" + document_text(comparison_of(named(inputs)), options);
 }
 

@@ -43,7 +43,9 @@ struct Shown {
     return change_text(change.value);
   }
   std::string operator()(const cell::NumberChange& change) const {
-    return with_sign(change.value, number_text(change.value, change.decimals));
+    return with_sign(change.value, change.decimals < 0
+                                       ? short_number_text(change.value)
+                                       : number_text(change.value, change.decimals));
   }
   std::string operator()(const cell::PercentChange& change) const {
     return with_sign(change.value, number_text(100.0 * change.value, 2) + " points");

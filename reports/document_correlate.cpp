@@ -14,6 +14,12 @@ Cell number(const std::optional<double>& value) {
   return cell_or<cell::Number>(value, kNoFigure);
 }
 
+// Three significant digits, however small.
+Cell small(const std::optional<double>& value) {
+  if (!value) return cell::Unknown{kNoFigure};
+  return cell::Number{*value, -1};
+}
+
 void add_agreement(std::vector<Cell>& row, const Agreement& agreement) {
   row.insert(row.end(), {number(agreement.cosine), number(agreement.relative_error),
                          number(agreement.norm_ratio), number(agreement.sign_agreement)});
@@ -89,7 +95,7 @@ DataTable noise_table(const CorrelateReport& report) {
   for (const StrategyFidelity& strategy : report.strategies) {
     const MaskNoise& noise = strategy.noise;
     table.add({cell::Text{strategy.name}, cell::Count{noise.masks}, number(noise.cosine_of_mean),
-               number(noise.squared_bias), number(noise.variance), number(noise.noise_ratio),
+               small(noise.squared_bias), small(noise.variance), small(noise.noise_ratio),
                noise.effective_batch ? Cell(cell::Number{*noise.effective_batch, 1})
                                      : Cell(cell::Unknown{kNoFigure})});
   }
@@ -114,9 +120,8 @@ DataTable layers_table(const CorrelateReport& report) {
                                cell::Text{layer.kind}, cell::Count{layer.elements}};
       add_agreement(row, layer.agreement);
       row.insert(row.end(), {number(layer.local_cosine), number(layer.local_relative_error),
-                             layer.exact_norm ? Cell(cell::Number{*layer.exact_norm, -1})
-                                              : Cell(cell::Unknown{kNoFigure}),
-                             number(layer.noise_ratio), cell::Bytes{layer.saved_distinct_bytes}});
+                             small(layer.exact_norm), small(layer.noise_ratio),
+                             cell::Bytes{layer.saved_distinct_bytes}});
       table.add(std::move(row));
     }
   }

@@ -1,5 +1,7 @@
 #include "reports/figures.h"
 
+#include <cmath>
+
 #include "reports/sections.h"
 #include "sbp/base/number.h"
 
@@ -95,6 +97,9 @@ Cell figure_cell(std::string_view name, double value) {
   if (name.ends_with("_bytes")) return cell::MeanBytes{value};
   if (name.ends_with("_seconds")) return cell::Seconds{value};
   if (name == "top1" || name == "top5") return cell::Percent{value};
+  if (name == "batch") return cell::Number{value, std::trunc(value) == value ? 0 : 1};
+  // Mostly far below 1: digits after the first that is not 0.
+  if (name == "noise_ratio") return cell::Number{value, -1};
   return cell::Number{value, name == "samples_per_second" ? 1 : 4};
 }
 

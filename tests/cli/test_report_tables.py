@@ -5,7 +5,7 @@ import io
 import json
 import unittest
 
-from support import CommandTest, TINY, needs_programs
+from support import CommandTest, ROOT, TINY, needs_programs
 
 
 @needs_programs
@@ -108,6 +108,50 @@ class ReportTables(CommandTest):
         self.fail_with(1, ["none.json"], "sbp-report", self.folder / "none.json", "-o",
                        self.folder / "new.md")
         self.assertFalse((self.folder / "new.md").exists())
+
+    def sweep(self, **changes):
+        """The sweep that the fuzzers start from, as a folder."""
+        report = json.loads((ROOT / "tests/fuzz/corpus/report/sweep").read_text())
+        report.update(changes)
+        folder = self.folder / "sweep"
+        folder.mkdir(exist_ok=True)
+        (folder / "sweep.json").write_text(json.dumps(report))
+        return folder, report
+
+    def test_a_sweep_is_its_folder(self):
+        folder, report = self.sweep()
+        text = self.report(folder)
+        self.assertIn("groups over seeds", text)
+        self.assertEqual(text, self.report(folder / "sweep.json"))
+        rows = list(csv.DictReader(io.StringIO(self.report(folder, "--format", "csv"))))
+        self.assertEqual([row["id"] for row in rows], [p["id"] for p in report["points"]])
+        tables = json.loads(self.report(folder, "--format", "json"))["tables"]
+        self.assertLessEqual({"summary", "differences", "points", "unfinished"}, set(tables))
+        both = self.report(folder, self.folder / "full.json")
+        self.assertTrue(both.startswith(text))
+        self.fail_with(1, ["sweep", "--diff"], "sbp-report", folder, self.folder / "full.json",
+                       "--format", "markdown")
+        self.fail_with(2, ["'strateg'", "strategy"], "sbp-report", folder,
+                       "--baseline", "strateg=full")
+        self.fail_with(2, ["--baseline", "'profile'"], "sbp-report", self.folder / "full.json",
+                       "--baseline", "strategy=full")
+
+    def test_a_sweep_with_the_same_point_twice(self):
+        _, report = self.sweep()
+        first = report["points"][0]
+        folder, _ = self.sweep(points=[first, first])
+        self.fail_with(1, ["points[1]", "another"], "sbp-report", folder)
+        folder, _ = self.sweep(points=[first, {**first, "id": "ffff"}])
+        self.fail_with(1, ["points[1].axes", "another point"], "sbp-report", folder)
+
+    def test_kinds_and_versions_that_do_not_go_together(self):
+        folder, _ = self.sweep()
+        self.fail_with(1, ["'sweep'", "'profile'", "one kind"], "sbp-report", "--diff", folder,
+                       self.folder / "full.json")
+        old = self.folder / "old.json"
+        old.write_text(self.full.replace('"schema_version": "1.', '"schema_version": "2.', 1))
+        self.fail_with(1, ["old.json", "'2."], "sbp-report", self.folder / "full.json", old,
+                       "--format", "csv")
 
     def test_a_folder_that_is_no_sweep(self):
         self.fail_with(1, ["sweep.json", str(self.folder)], "sbp-report", self.folder)
