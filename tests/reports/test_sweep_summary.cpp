@@ -141,6 +141,8 @@ TEST_CASE("the Pareto front holds those that nobody beats in both") {
     report.points[i].figures = report.points[i - 3].figures;
   }
   CHECK(front() == Marks{true, true, true});
+  for (std::size_t i = 6; i < 9; ++i) report.points[i].figures.peak_bytes = 800;
+  CHECK(front() == Marks{true, true, false});  // as good, and larger
   for (std::size_t i = 6; i < 9; ++i) report.points[i].figures.peak_bytes.reset();
   CHECK(front() == Marks{true, true, std::nullopt});
   for (std::size_t i = 0; i < 3; ++i) report.points[i].figures.top1 = 0.1;
