@@ -23,9 +23,11 @@ void check_exports(const ReportCommand& command) {
   if (command.files.size() != 1) {
     throw UsageError(concat("an export is of one report, not of ", command.files.size()));
   }
-  if (command.diff || !command.budget.empty() || !command.table.empty() ||
-      !command.output.empty()) {
-    throw UsageError("an export prints nothing; leave --diff, --budget, --table and --output out");
+  if (command.diff || command.format != "text" || !command.budget.empty() ||
+      !command.table.empty() || !command.baseline.empty() || !command.output.empty()) {
+    throw UsageError(
+        "an export prints nothing; leave --diff, --format, --budget, --table, --baseline and "
+        "--output out");
   }
 }
 

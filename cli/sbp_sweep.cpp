@@ -80,6 +80,16 @@ reports::Header header_of(const SweepCommand& command, std::int64_t threads) {
   reports::Header header;
   header.command_line = command.command_line;
   for (const auto& [name, value] : command.base) header.configuration.emplace_back(name, value);
+  // What points have where nothing was said, so that sweeps can be told apart.
+  for (const sweep::SpecOption& option : spec_options(command.command)) {
+    const bool is_said = std::ranges::find(command.base, option.name, &sweep::Setting::first) !=
+                             command.base.end() ||
+                         std::ranges::find(command.axes, option.name, &reports::SweepAxis::name) !=
+                             command.axes.end();
+    if (!is_said && !option.default_value.empty()) {
+      header.configuration.emplace_back(option.name, option.default_value);
+    }
+  }
   header.configuration.emplace_back("jobs", command.jobs);
   header.configuration.emplace_back("equal_peak", command.equal_peak);
   header.configuration.emplace_back("engine", command.engine);

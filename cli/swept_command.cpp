@@ -138,8 +138,14 @@ class Train : public RunCommand {
     const experiments::TrainOptions options = command_in(parse_train(words)).run;
     const experiments::TrainingSize size = experiments::training_size(options, data_of(options));
     return {.step = options_of(words),
-            .steps = size.steps,
+            .steps = size.steps + size.passes,
             .evaluation_batches = size.evaluation_batches};
+  }
+
+  std::int64_t run_peak_bytes(const Words& words) override {
+    const experiments::TrainOptions options = command_in(parse_train(words)).run;
+    if (options.fidelity_every == 0) return step_peak_bytes(words);
+    return experiments::training_peak_bytes(options);
   }
 
   experiments::ProfileOptions options_of(const Words& words) override {

@@ -13,6 +13,14 @@
 namespace sbp::reports {
 namespace {
 
+// An axis may be called as a figure is: `batch` asked for, and `batch` as it was.
+DataTable::Column axis_column(const std::string& name) {
+  const bool is_figure = std::ranges::any_of(
+      figure_columns(), [&](const DataTable::Column& column) { return column.name == name; });
+  const std::string shown = is_figure ? "axis." + name : name;
+  return text_column(shown, shown);
+}
+
 using Readers = DataTable::Readers;
 constexpr auto kRight = Table::Align::right;
 constexpr const char* kNoAxis = "the axis names nothing of this point";
@@ -38,7 +46,7 @@ std::vector<Cell> axis_cells(const std::vector<std::optional<std::string>>& valu
 
 std::vector<DataTable::Column> axis_columns(const std::vector<std::string>& axes) {
   std::vector<DataTable::Column> columns;
-  for (const std::string& axis : axes) columns.push_back(text_column(axis, axis));
+  for (const std::string& axis : axes) columns.push_back(axis_column(axis));
   return columns;
 }
 
@@ -74,7 +82,7 @@ DataTable points_table(const SweepReport& sweep) {
   DataTable table{.name = "points", .title = "points"};
   table.columns = {text_column("id", "point")};
   for (const SweepAxis& axis : sweep.axes) {
-    table.columns.push_back(text_column(axis.name, axis.name));
+    table.columns.push_back(axis_column(axis.name));
   }
   table.columns.push_back(text_column("status"));
   for (auto& column : figure_columns()) table.columns.push_back(std::move(column));
@@ -99,7 +107,7 @@ DataTable unfinished_table(const SweepReport& sweep) {
   DataTable table{.name = "unfinished", .title = "not finished: in no figure"};
   table.columns = {text_column("id", "point")};
   for (const SweepAxis& axis : sweep.axes) {
-    table.columns.push_back(text_column(axis.name, axis.name));
+    table.columns.push_back(axis_column(axis.name));
   }
   table.columns.insert(table.columns.end(), {text_column("status"), text_column("reason", "why")});
   for (const SweepPoint& point : sweep.points) {

@@ -28,6 +28,18 @@ std::optional<double> mean_local_cosine(const std::vector<LayerFidelity>& layers
   return sum / static_cast<double>(count);
 }
 
+void add_agreement(PointFigures& figures, const Agreement& agreement) {
+  figures.cosine = agreement.cosine;
+  figures.relative_error = agreement.relative_error;
+  figures.norm_ratio = agreement.norm_ratio;
+  figures.sign_agreement = agreement.sign_agreement;
+}
+
+void add_layer_cosine(PointFigures& figures, const LayerSpread& cosine) {
+  figures.mean_layer_cosine = cosine.mean;
+  figures.minimum_layer_cosine = cosine.minimum;
+}
+
 }  // namespace
 
 PointFigures figures_of(const ProfileReport& report) {
@@ -65,6 +77,10 @@ PointFigures figures_of(const TrainReport& report) {
     figures.top1 = report.final_evaluation->top1;
     figures.top5 = report.final_evaluation->top5;
   }
+  if (!report.fidelity.empty()) {
+    add_agreement(figures, report.fidelity.back().agreement);
+    add_layer_cosine(figures, report.fidelity.back().cosine_over_layers);
+  }
   return figures;
 }
 
@@ -75,14 +91,10 @@ PointFigures figures_of(const CorrelateReport& report, const StrategyFidelity& s
   figures.peak_bytes = strategy.peak_bytes;
   figures.saved_distinct_bytes = strategy.saved_distinct_bytes;
   figures.saved_index_bytes = strategy.saved_index_bytes;
-  figures.cosine = strategy.agreement.cosine;
-  figures.mean_layer_cosine = strategy.over_layers.cosine.mean;
-  figures.minimum_layer_cosine = strategy.over_layers.cosine.minimum;
+  add_agreement(figures, strategy.agreement);
+  add_layer_cosine(figures, strategy.over_layers.cosine);
   figures.local_cosine = mean_local_cosine(strategy.layers);
   figures.update_cosine = strategy.update_cosine;
-  figures.relative_error = strategy.agreement.relative_error;
-  figures.norm_ratio = strategy.agreement.norm_ratio;
-  figures.sign_agreement = strategy.agreement.sign_agreement;
   figures.noise_ratio = strategy.noise.noise_ratio;
   return figures;
 }

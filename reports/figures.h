@@ -10,6 +10,8 @@
 
 namespace sbp::reports {
 
+// A profile's training loss is that of its traced step. A training run's are those of the last
+// epoch, the final evaluation, and of --fidelity-every the last look.
 PointFigures figures_of(const ProfileReport& report);
 PointFigures figures_of(const TrainReport& report);
 PointFigures figures_of(const CorrelateReport& report, const StrategyFidelity& strategy);

@@ -7,8 +7,10 @@ namespace sbp::reports {
 namespace {
 
 constexpr std::string_view kExactIsZero = "the exact gradient is zero, or absent";
-constexpr std::string_view kNoUpdate = "there is no update to compare";
-constexpr std::string_view kNoNoise = "fewer than two masks were drawn on each batch";
+constexpr std::string_view kNoUpdate =
+    "not reckoned where gradients are clipped, or the update is zero";
+constexpr std::string_view kNoNoise =
+    "fewer than two masks on each batch, or nothing to relate it to (a variance or norm of 0)";
 constexpr std::string_view kNotLocal = "not measured with exact surroundings, or no gradient";
 
 // ---- writing

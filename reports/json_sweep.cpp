@@ -143,7 +143,7 @@ SweepReport read_sweep(const Node& document) {
   report.header = read_header(document);
   report.command = document["command"].text();
   report.about = document["about"].text();
-  report.paper = document["paper"].text();
+  if (document.has("paper")) report.paper = document["paper"].text();  // earlier sweeps lack it
   report.axes = read_axes(document["axes"]);
   std::set<std::string> ids;
   std::set<std::vector<std::optional<std::string>>> values;

@@ -337,7 +337,7 @@ struct PointFigures {
   std::optional<std::int64_t> transient_peak_bytes;
   std::optional<std::int64_t> saved_distinct_bytes;
   std::optional<std::int64_t> saved_index_bytes;
-  std::optional<double> train_loss;  // of the last epoch
+  std::optional<double> train_loss;  // of the last epoch; of a profile its step's
   std::optional<double> test_loss;
   std::optional<double> top1;
   std::optional<double> top5;

@@ -53,7 +53,7 @@ struct SweepGroup {
   std::vector<FigureEstimate> figures;        // over finished points, those that any of them has
   std::optional<std::size_t> baseline;        // number of the group that differences are against
   std::vector<FigureDifference> differences;  // figures that both have for one seed at least
-  // No other group has fewer or as many peak bytes and a better figure, by their means. Absent:
+  // No other group is at least as good in both, by their means, and better in one of them. Absent:
   // this group has no such figure.
   std::optional<bool> pareto_cosine;
   std::optional<bool> pareto_top1;

@@ -17,6 +17,7 @@
 #include "experiments/training/checkpoint.h"
 #include "experiments/training/checkpoint_folder.h"
 #include "experiments/training/initial_weights.h"
+#include "experiments/training/precision_spec.h"
 #include "sbp/base/error.h"
 
 namespace sbp::experiments {
@@ -67,6 +68,13 @@ bool draws(const Plan& plan, const CodecTable& codecs) {
          std::ranges::any_of(codecs, [](const auto& codec) { return codec.second->draws(); });
 }
 
+// The loss of it.
+double take_gradient(Trainer& trainer, const Batch& batch, const GradientOptions& options) {
+  const StepResult result = trainer.gradient(batch, options);
+  if (!result.problem.empty()) throw Error(concat("taking a gradient: ", result.problem));
+  return result.loss;
+}
+
 // A batch at which gradients are compared.
 struct FixedBatch {
   Batch batch;
@@ -107,7 +115,8 @@ class CorrelateRun {
     begin_report();
     reach_state();
     start_ = std::chrono::steady_clock::now();
-    updates_.emplace(run_.optimizer, *model_, *optimizer_);
+    // Clipping looks at all gradients together; an update of one parameter does not know them.
+    if (run_.options.clip_norm == 0.0) updates_.emplace(run_.optimizer, *model_, *optimizer_);
     take_exact();
     add_baselines();
     for (std::size_t i = 0; i < subjects_.size() && !interrupted(); ++i) add_strategy(i);
@@ -134,6 +143,14 @@ class CorrelateRun {
       candidates_.push_back(candidate_of(subject.plan, codecs, draw_count(subject)));
     }
     subject.local_plan = without_departures(subject.plan);
+    const auto twin = std::ranges::find_if(subjects_, [&](const Subject& other) {
+      return other.plan.strategy == subject.plan.strategy;
+    });
+    if (twin != subjects_.end()) {
+      throw UsageError(concat(
+          "strategies '", options_.strategies[static_cast<std::size_t>(twin - subjects_.begin())],
+          "' and '", spec, "' are one; leave one of them out"));
+    }
     subjects_.push_back(std::move(subject));
   }
 
@@ -197,13 +214,7 @@ class CorrelateRun {
     }
     const SafetensorsFile tensors = open_tensors(folder, checkpoint);
     read_weights(tensors, folder, *model_, {});
-    std::int64_t skipped = 0;
-    if (exact_.loss_scaler()) {
-      LossScale scale;
-      restore(scale, checkpoint.scalars);
-      skipped = scale.skipped_steps;
-    }
-    read_optimizer(tensors, checkpoint.step - skipped, *optimizer_);
+    read_optimizer(tensors, checkpoint.step, *optimizer_);
     state.source = folder;
     state.steps = checkpoint.step;
     first_epoch_ = checkpoint.epoch;
@@ -218,13 +229,18 @@ class CorrelateRun {
         throw Error("interrupted before any gradient was compared; nothing was written",
                     ExitCode::interrupted);
       }
-      std::optional<Batch> batch = loader_.next();
-      if (!batch) {
-        loader_.start_epoch(++epoch);
-        batch = loader_.next();
-      }
+      Batch batch;
+      const NextBatch next = [&](std::int64_t) -> const Batch& {
+        std::optional<Batch> read = loader_.next();
+        if (!read) {
+          loader_.start_epoch(++epoch);
+          read = loader_.next();
+        }
+        batch = std::move(*read);
+        return batch;
+      };
       const StepResult result =
-          exact_.step(*batch, report_.state.steps + step, optimizer_->learning_rate());
+          exact_.step(next, report_.state.steps + step, optimizer_->learning_rate());
       if (!result.problem.empty()) {
         throw Error(concat("training diverged in step ", step + 1, ": ", result.problem,
                            "; use a lower learning rate"));
@@ -286,18 +302,18 @@ class CorrelateRun {
     ExactPassOptions options;
     options.seed = run_.options.seed;
     options.keep_crossings = options_.local && compared;
-    options.updates = &*updates_;
+    options.updates = updates_ ? &*updates_ : nullptr;
     for (std::int64_t draw = 0; draw < options_.masks; ++draw) {
       options.mask_steps.push_back(mask_step(index, static_cast<std::size_t>(draw)));
     }
     const std::vector<Candidate> none;
     ExactPass pass(*model_, compared ? candidates_ : none, std::move(options));
-    fixed.loss = exact_.gradient(fixed.batch, keys(index, 0, &pass));
+    fixed.loss = take_gradient(exact_, fixed.batch, keys(index, 0, &pass));
     fixed.gradients = gradients_now();
     for (std::size_t p = 0; p < fixed.gradients.size(); ++p) {
       at::Tensor& gradient = fixed.gradients[p];
       if (!gradient.defined()) gradient = at::zeros_like(model_->parameters()[p].value.detach());
-      fixed.updates.push_back(updates_->update(p, gradient));
+      fixed.updates.push_back(updates_ ? updates_->update(p, gradient) : at::Tensor());
     }
     fixed.scores = pass.take_scores();
     fixed.crossings = pass.take_crossings();
@@ -318,7 +334,7 @@ class CorrelateRun {
     const FixedBatch& fixed = fixed_[index];
     for (std::size_t p = 0; p < scorers.size(); ++p) {
       scorers[p].add(gradients[p], fixed.gradients[p]);
-      scorers[p].add_update(updates_->update(p, gradients[p]), fixed.updates[p]);
+      if (updates_) scorers[p].add_update(updates_->update(p, gradients[p]), fixed.updates[p]);
     }
   }
 
@@ -335,7 +351,7 @@ class CorrelateRun {
     const std::int64_t size = run_.options.batch / 2;
     for (std::size_t i = 0; i < static_cast<std::size_t>(options_.batches); ++i) {
       if (size > 0) {
-        exact_.gradient(first_samples(fixed_[i].batch, size), keys(i, 0, nullptr));
+        take_gradient(exact_, first_samples(fixed_[i].batch, size), keys(i, 0, nullptr));
         half.add(score_of(gradients_now(), i));
       }
       other.add(score_of(fixed_[(i + 1) % fixed_.size()].gradients, i));
@@ -415,7 +431,7 @@ class CorrelateRun {
       std::vector<ParameterScorer> scorers(model_->parameters().size());
       for (std::size_t draw = 0; draw < draw_count(subject); ++draw) {
         if (interrupted()) return passes;
-        subject.trainer->gradient(fixed_[i].batch, keys(i, draw, nullptr));
+        take_gradient(*subject.trainer, fixed_[i].batch, keys(i, draw, nullptr));
         add_draw(gradients_now(), i, scorers);
         rows.reported = subject.trainer->kept_rows();
         rows.add({rows.reported.begin(), rows.reported.end()});
@@ -430,7 +446,7 @@ class CorrelateRun {
 
   void add_local(Subject& subject, std::size_t index, std::size_t draw, FidelityTally& tally) {
     ExactSurroundings surroundings(fixed_[index].crossings);
-    subject.local_trainer->gradient(fixed_[index].batch, keys(index, draw, &surroundings));
+    take_gradient(*subject.local_trainer, fixed_[index].batch, keys(index, draw, &surroundings));
     const std::vector<at::Tensor> gradients = gradients_now();
     std::vector<GradientSums> sums;
     for (std::size_t p = 0; p < gradients.size(); ++p) {
@@ -497,6 +513,11 @@ class CorrelateRun {
 void check_correlate(const CorrelateOptions& options, const ResolvedRun& run) {
   if (run.device.kind == DeviceId::Kind::meta) {
     throw UsageError("device 'meta' computes no gradients to compare; use cpu");
+  }
+  if (precision_of(run.precision).low == at::kHalf) {
+    throw UsageError(
+        "precision 'fp16' scales its loss, and gradients are compared as they are; use bf16 or "
+        "fp32");
   }
   if (options.strategies.empty()) {
     throw UsageError("no strategy to compare with the exact gradient; give --strategy SPEC");

@@ -35,6 +35,16 @@ std::int64_t step_peak_bytes(const RunOptions& options, ZeroGrad zero_grad) {
   }
 }
 
+std::int64_t training_peak_bytes(const TrainOptions& options) {
+  try {
+    const ResolvedRun run = resolve_run(options);
+    prepare_libtorch(run);
+    return training_peak_bytes(options, run);
+  } catch (const c10::Error& error) {
+    throw Error(concat("a dry run of '", options.model, "': ", error.what_without_backtrace()));
+  }
+}
+
 DataSize data_size(const RunOptions& options) {
   const ResolvedRun run = resolve_run(options);
   const DataSource data = open_data(run.data, run.geometry, run.options.seed);
@@ -59,6 +69,9 @@ TrainingSize training_size(const TrainOptions& options, const DataSize& data) {
   size.steps = options.steps.value_or(options.epochs.value_or(1) * steps_per_epoch);
   (void)make_schedule(options, run.optimizer.real("lr"),
                       {.steps_per_epoch = steps_per_epoch, .total_steps = size.steps});
+  if (options.fidelity_every > 0) {
+    size.passes = 2 * rounded_up(size.steps, options.fidelity_every) * options.accumulate;
+  }
   const std::int64_t epochs = rounded_up(size.steps, steps_per_epoch);
   const std::int64_t every = options.evaluate_every;
   // One at the end, where the last epoch had none.

@@ -26,8 +26,12 @@ DataSize data_size(const RunOptions& options);
 std::int64_t process_bytes(const RunOptions& options, std::int64_t step_peak_bytes,
                            const DataSize& data);
 
+// The same of a training run, with what looks at the exact gradient hold.
+std::int64_t training_peak_bytes(const TrainOptions& options);
+
 struct TrainingSize {
   std::int64_t steps = 0;               // updates
+  std::int64_t passes = 0;              // beside them, of looks at the exact gradient
   std::int64_t evaluation_batches = 0;  // over all evaluations
 };
 

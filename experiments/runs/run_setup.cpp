@@ -176,6 +176,10 @@ std::int64_t step_peak_bytes(const ResolvedRun& run, ZeroGrad zero_grad) {
   return profiler::peak_live_bytes(meta);
 }
 
+std::int64_t parameter_bytes(const ResolvedRun& run) {
+  return model_facts(run, *make_model(run, /*on_meta=*/true)).parameter_bytes;
+}
+
 std::int64_t with_overhead(std::int64_t tensor_peak_bytes) {
   // Measured 1.22 to 1.36 times the peak (docs/accounting.md).
   return tensor_peak_bytes / 4 * 5;

@@ -60,6 +60,9 @@ std::int64_t step_peak_bytes(const ResolvedRun& run, ZeroGrad zero_grad);
 // kernels.
 std::int64_t with_overhead(std::int64_t tensor_peak_bytes);
 
+// Bytes that the run's parameters take.
+std::int64_t parameter_bytes(const ResolvedRun& run);
+
 // Throws Error when the machine has less memory than a step of the run needs (cpu only).
 void check_memory(const ResolvedRun& run, ZeroGrad zero_grad);
 // The same for what peaks at so many bytes of tensors; `what` begins the sentence.

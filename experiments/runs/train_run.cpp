@@ -18,6 +18,7 @@
 #include "experiments/training/checkpoint.h"
 #include "experiments/training/checkpoint_folder.h"
 #include "experiments/training/initial_weights.h"
+#include "experiments/training/precision_spec.h"
 #include "experiments/training/schedule.h"
 #include "sbp/base/error.h"
 
@@ -81,7 +82,18 @@ void check_training(const TrainOptions& options, const ResolvedRun& run) {
     throw UsageError(
         concat("minimum learning rate '", options.learning_rate_minimum, "' is negative"));
   }
+  if (options.fidelity_every > 0 && precision_of(run.precision).low == at::kHalf) {
+    throw UsageError(
+        "precision 'fp16' scales its loss, and --fidelity-every compares gradients; use bf16 or "
+        "fp32, or leave --fidelity-every out");
+  }
   check_persistence(options);
+}
+
+std::int64_t training_peak_bytes(const TrainOptions& options, const ResolvedRun& run) {
+  const std::int64_t step = step_peak_bytes(run, ZeroGrad::start);
+  // The exact gradient, while the other one is taken.
+  return options.fidelity_every > 0 ? step + 2 * parameter_bytes(run) : step;
 }
 
 UsageError batch_too_large(const ResolvedRun& run, std::int64_t images) {
@@ -378,8 +390,12 @@ class TrainRun {
   // Before the step: what it is about to do, against the exact gradient.
   void measure_fidelity(std::int64_t step) {
     for (std::int64_t i = 0; i < options_.accumulate; ++i) ahead_.push_back(read_batch());
-    report_.fidelity.push_back(fidelity_->measure(ahead_, step, trainer_));
-    if (log_) log_->add_fidelity(report_.fidelity.back());
+    const auto begin = std::chrono::steady_clock::now();
+    const auto point = fidelity_->measure(ahead_, step, trainer_);
+    epoch_.apart_seconds += seconds_since(begin);
+    if (!point) return;
+    report_.fidelity.push_back(*point);
+    if (log_) log_->add_fidelity(*point);
   }
 
   // A checkpoint holds either an epoch that goes on or one that is closed and evaluated, so that a
@@ -433,9 +449,9 @@ class TrainRun {
   }
 
   double train_step(double rate) {
-    const auto begin = std::chrono::steady_clock::now();
     const std::int64_t step = report_.steps;
     if (fidelity_ && step % options_.fidelity_every == 0) measure_fidelity(step);
+    const auto begin = std::chrono::steady_clock::now();
     const NextBatch next = [this](std::int64_t) -> const Batch& { return next_batch(); };
     StepResult result;
     const bool is_due = step >= std::min(kTracedStep, schedule_.total_steps - 1);
@@ -453,7 +469,7 @@ class TrainRun {
     updates_.any = updates_.any || !result.skipped;
     if (is_traced) {
       epoch_.traced_samples += options_.batch * options_.accumulate;
-      epoch_.traced_seconds += seconds_since(begin);
+      epoch_.apart_seconds += seconds_since(begin);
     }
     rows_.add(trainer_.mean_kept_rows());
     if (is_traced || !report_.memory) rows_.reported = trainer_.kept_rows();
@@ -569,7 +585,7 @@ reports::TrainReport run_train(const TrainOptions& options, const Progress& prog
     check_training(options, run);
     prepare_libtorch(run);
     if (options.evaluate_only) return TrainRun(options, progress, run).evaluate_only();
-    check_memory(run, ZeroGrad::start);
+    check_memory(run, training_peak_bytes(options, run), "training");
     return TrainRun(options, progress, run).run();
   } catch (const c10::Error& error) {
     throw Error(concat("training '", options.model, "': ", error.what_without_backtrace()));

@@ -16,6 +16,10 @@ reports::TrainReport run_train(const TrainOptions& options, const Progress& prog
 // What run_train checks before it opens anything. Throws UsageError.
 void check_training(const TrainOptions& options, const ResolvedRun& run);
 
+// Bytes of tensors that the run peaks at, by a dry run: of a step, and of what looks at the exact
+// gradient hold.
+std::int64_t training_peak_bytes(const TrainOptions& options, const ResolvedRun& run);
+
 // Of a run whose data do not fill one step.
 UsageError batch_too_large(const ResolvedRun& run, std::int64_t images);
 

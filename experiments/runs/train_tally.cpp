@@ -18,7 +18,7 @@ void visit_epoch(Tally& tally, Visit visit) {
   visit("epoch.seconds", tally.seconds);
   visit("epoch.data_wait_seconds", tally.data_wait_seconds);
   visit("epoch.traced_samples", tally.traced_samples);
-  visit("epoch.traced_seconds", tally.traced_seconds);
+  visit("epoch.traced_seconds", tally.apart_seconds);
 }
 
 template <typename Tally, typename Visit>
@@ -61,7 +61,7 @@ auto restoring(const NamedNumbers& scalars) {
 double EpochTally::samples_per_second() const {
   const std::int64_t untraced = samples - traced_samples;
   if (untraced == 0) return static_cast<double>(samples) / seconds;
-  return static_cast<double>(untraced) / (seconds - traced_seconds);
+  return static_cast<double>(untraced) / (seconds - apart_seconds);
 }
 
 void KeptRowTally::add(const std::vector<double>& kept) {

@@ -21,7 +21,7 @@ struct EpochTally {
   double seconds = 0.0;  // before an interruption; the clock counts what came after
   double data_wait_seconds = 0.0;
   std::int64_t traced_samples = 0;  // of steps that were traced, which takes longer
-  double traced_seconds = 0.0;
+  double apart_seconds = 0.0;       // of traced steps, and of looks at the exact gradient
 
   // Of the steps that were not traced, where there are any.
   double samples_per_second() const;

@@ -17,6 +17,7 @@ TrainerOptions exact_options(TrainerOptions options) {
 TrainingFidelity::TrainingFidelity(Model& model, MaskSource& masks, Optimizer& optimizer,
                                    const TrainerOptions& options)
     : model_(model),
+      optimizer_(optimizer),
       full_plan_(full_plan(model.sites())),
       exact_(model, full_plan_, masks, optimizer, exact_options(options)),
       scopes_(scopes_of(model)) {}
@@ -34,7 +35,8 @@ std::vector<at::Tensor> TrainingFidelity::mean_gradient(const std::vector<Batch>
     const auto key = static_cast<std::uint32_t>(step * count + i);
     {
       const c10::AutoGradMode recording(true);
-      trainer.gradient(batches[static_cast<std::size_t>(i)], {.step = key, .mask_step = key});
+      const Batch& batch = batches[static_cast<std::size_t>(i)];
+      if (!trainer.gradient(batch, {.step = key, .mask_step = key}).problem.empty()) return {};
     }
     for (std::size_t p = 0; p < mean.size(); ++p) {
       const at::Tensor& gradient = model_.parameters()[p].value.grad();
@@ -44,10 +46,14 @@ std::vector<at::Tensor> TrainingFidelity::mean_gradient(const std::vector<Batch>
   return mean;
 }
 
-reports::FidelityPoint TrainingFidelity::measure(const std::vector<Batch>& batches,
-                                                 std::int64_t step, Trainer& trainer) {
+std::optional<reports::FidelityPoint> TrainingFidelity::measure(const std::vector<Batch>& batches,
+                                                                std::int64_t step,
+                                                                Trainer& trainer) {
+  const bool had_gradients = model_.parameters().front().value.grad().defined();
   const std::vector<at::Tensor> exact = mean_gradient(batches, step, exact_);
   const std::vector<at::Tensor> approximate = mean_gradient(batches, step, trainer);
+  if (!had_gradients) optimizer_.zero_grad();
+  if (exact.empty() || approximate.empty()) return std::nullopt;
   GradientScore score(exact.size());
   for (std::size_t p = 0; p < exact.size(); ++p) {
     score[p].mean = compare(approximate[p], exact[p]);
@@ -55,7 +61,7 @@ reports::FidelityPoint TrainingFidelity::measure(const std::vector<Batch>& batch
   }
   FidelityTally tally(scopes_, /*drawn=*/true);
   tally.add(score);
-  return {
+  return reports::FidelityPoint{
       .step = step, .agreement = tally.overall(), .cosine_over_layers = tally.over_layers().cosine};
 }
 

@@ -8,12 +8,6 @@
 
 namespace sbp::sweep {
 
-// Of a training run the last epoch's loss and speed, the final evaluation, and of --fidelity-every
-// the last moment; of a correlation its strategy, where there is one alone.
-reports::PointFigures figures_of(const reports::TrainReport& report);
-reports::PointFigures figures_of(const reports::ProfileReport& report);
-reports::PointFigures figures_of(const reports::CorrelateReport& report);
-
 // A finished point without its report, which may be large.
 struct PointFacts {
   reports::PointFigures figures;

@@ -232,16 +232,15 @@ PointFacts SweepFolder::read_running(const std::string& id, const std::string& c
 }
 
 void SweepFolder::accept(const std::string& id, double seconds) const {
-  const std::string times = path_ + "/seconds.txt";
-  Descriptor file(::open(times.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
-  // A line that was cut short ends here.
-  int error = file.number() < 0 ? errno : 0;
-  if (error == 0)
-    error = write_all(file.number(), concat("\n", id, " ", exact_text(seconds), "\n"));
-  if (error == 0) error = file.close();
-  if (error != 0) throw Error(concat("cannot write '", times, "': ", reason_of(error)));
   move_whole(running_file(id), point_file(id));
   ::unlink(failure_file(id).c_str());
+  // How long it took is worth no finished point: without its line it is not known.
+  const std::string times = path_ + "/seconds.txt";
+  const Descriptor file(::open(times.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
+  // A line that was cut short ends here.
+  if (file.number() >= 0) {
+    write_all(file.number(), concat("\n", id, " ", exact_text(seconds), "\n"));
+  }
 }
 
 void SweepFolder::discard(const std::string& id) const {

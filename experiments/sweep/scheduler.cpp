@@ -19,16 +19,38 @@ class Schedule {
         if (hooks_.interrupted()) return stop();
         start_what_fits();
         if (engine_.running() == 0) return true;
-        for (const Ended& end : engine_.wait(kBetweenTicks)) finish(end);
+        finish_all(engine_.wait(kBetweenTicks));
         hooks_.tick();
       }
     } catch (...) {
-      engine_.stop();
+      keep_finished(engine_.stop());
       throw;
     }
   }
 
  private:
+  // What has finished is kept, whatever is thrown about one of them.
+  void finish_all(const std::vector<Ended>& all) {
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      try {
+        finish(all[i]);
+      } catch (...) {
+        keep_finished({all.begin() + static_cast<std::ptrdiff_t>(i) + 1, all.end()});
+        throw;
+      }
+    }
+  }
+
+  void keep_finished(const std::vector<Ended>& all) {
+    for (const Ended& end : all) {
+      if (end.exit_code != 0) continue;
+      try {
+        hooks_.ended(end);
+      } catch (const std::exception&) {  // the first one is told
+      }
+    }
+  }
+
   bool stop() {
     for (const Ended& end : engine_.stop()) {
       // What had ended by itself counts.

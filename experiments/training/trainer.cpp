@@ -199,30 +199,32 @@ StepResult Trainer::step(const Batch& batch, std::int64_t step, double learning_
                     hooks);
 }
 
-double Trainer::gradient(const Batch& batch, const GradientOptions& options) {
+StepResult Trainer::gradient(const Batch& batch, const GradientOptions& options) {
+  if (loss_scaler_) throw Error("a gradient alone is not taken in fp16, where the loss is scaled");
   Tensors tensors;
   load(batch, tensors);
-  do {  // again where fp16 overflowed, at half the scale
-    optimizer_.zero_grad();
-    execution_.begin_step({.step = options.step,
-                           .mask_step = options.mask_step,
-                           .training = true,
-                           .device = options_.device,
-                           .seed = options_.seed,
-                           .batch = batch.size,
-                           .move_statistics = false,
-                           .observer = options.observer});
-    tensors.loss = forward_loss(tensors.images, tensors.targets);
-    backward(tensors.loss);
-    execution_.end_step();
-  } while (loss_scaler_ && !loss_scaler_->unscale(model_.parameters()));
-  const double loss = tensors.loss.item<double>();
-  const std::string bad = first_non_finite_gradient(model_.parameters());
-  if (!std::isfinite(loss) || !bad.empty()) {
-    throw Error(bad.empty() ? concat("taking a gradient: the loss is ", loss)
-                            : concat("taking a gradient: that of '", bad, "' is not finite"));
+  optimizer_.zero_grad();
+  execution_.begin_step({.step = options.step,
+                         .mask_step = options.mask_step,
+                         .training = true,
+                         .device = options_.device,
+                         .seed = options_.seed,
+                         .batch = batch.size,
+                         .move_statistics = false,
+                         .observer = options.observer});
+  tensors.loss = forward_loss(tensors.images, tensors.targets);
+  StepResult result;
+  result.loss = tensors.loss.item<double>();
+  if (!std::isfinite(result.loss)) {
+    result.problem = concat("the loss is ", result.loss);
+    return result;
   }
-  return loss;
+  backward(tensors.loss);
+  execution_.end_step();
+  if (const std::string name = first_non_finite_gradient(model_.parameters()); !name.empty()) {
+    result.problem = concat("the gradient of '", name, "' is not finite");
+  }
+  return result;
 }
 
 void Trainer::begin_batch(std::int64_t index, std::int64_t samples) {

@@ -86,9 +86,9 @@ class Trainer {
                   const StepHooks& hooks = {});
 
   // Puts the gradient of one batch in the parameters, in place of any that was there, and leaves
-  // everything else as it was: no update is made and running statistics stay. Gives the loss.
-  // Throws Error where loss or gradient is not finite.
-  double gradient(const Batch& batch, const GradientOptions& options);
+  // everything else as it was: no update is made and running statistics stay. Gives the loss, and
+  // what was not finite. Not for fp16, whose gradients are scaled: throws Error.
+  StepResult gradient(const Batch& batch, const GradientOptions& options);
 
   // Makes what `steps` steps would have left behind and the next one drops: gradients (here zeros)
   // and the last masks, of `batch` samples. A traced step then has the same books as without an

@@ -25,7 +25,8 @@ class Correlate(CommandTest):
         for words in [["--strategy", "full"], ["--strategy", "sbp", "--no-local"],
                       ["--strategy", "sbp:attention=qkv", "--batches", "1", "--masks", "1"],
                       ["--strategy", "dropit", "--precision", "bf16"],
-                      ["--strategy", "sbp+dropit", "--precision", "fp16", "--at", "0"],
+                      ["--strategy", "sbp+dropit", "--clip-norm", "1", "--at", "3",
+                       "--accumulate", "2"],
                       ["--strategy", "recompute", "--batch", "1", "--optimizer", "sgd"]]:
             with self.subTest(words=words):
                 self.correlate(*words)
@@ -86,6 +87,10 @@ class Correlate(CommandTest):
         self.assertEqual(strategy["saved_distinct_bytes"],
                          profile["memory"]["saved"]["distinct_bytes"])
 
+    def test_accumulated_training_reads_other_batches(self):
+        one, two = (self.correlate("--strategy", "full", "--accumulate", n) for n in ("1", "2"))
+        self.assertNotEqual(one["state"]["loss"], two["state"]["loss"])
+
     def test_the_same_command_gives_the_same_figures(self):
         words = ["--strategy", "sbp:mask=random", "--strategy", "dropit:select=random"]
         first, second = self.correlate(*words), self.correlate(*words)
@@ -107,6 +112,9 @@ class Correlate(CommandTest):
         for parts, words in [
                 (["no strategy", "--strategy"], []),
                 (["'meta'"], ["--strategy", "sbp", "--device", "meta"]),
+                (["'fp16'", "bf16"], ["--strategy", "sbp", "--precision", "fp16"]),
+                (["'sbp'", "'sbp:keep=0.5'", "one"],
+                 ["--strategy", "sbp", "--strategy", "sbp:keep=0.5"]),
                 (["unknown", "'sbq'"], ["--strategy", "sbp", "--strategy", "sbq"]),
                 (["--masks", "'0'"], ["--strategy", "sbp", "--masks", "0"]),
                 (["--at", "'-1'"], ["--strategy", "sbp", "--at", "-1"]),
@@ -154,6 +162,15 @@ class FidelityOfTraining(CommandTest):
             self.assertLess(point["cosine"], 1)
             self.assertGreater(point["cosine"], 0)
             self.assertLessEqual(point["layer_cosine"]["minimum"], point["layer_cosine"]["mean"])
+
+    def test_fp16_is_refused(self):
+        self.fail_with(2, ["'fp16'", "--fidelity-every"], "sbp-train", *TINY, "--precision", "fp16",
+                       "--fidelity-every", "2")
+
+    def test_a_run_that_diverges_says_so(self):
+        self.fail_with(1, ["diverged", "learning rate"], "sbp-train", *TINY, "--batch", "4",
+                       "--optimizer", "sgd:lr=1e6", "--steps", "20", "--fidelity-every", "1",
+                       "--quiet")
 
     def test_a_full_gradient_is_exact(self):
         done = self.succeed("sbp-train", *TINY, "--batch", "4", "--steps", "2", "--accumulate", "2",

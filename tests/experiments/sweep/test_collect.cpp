@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "experiments/sweep/collect.h"
+#include "reports/figures.h"
 #include "reports/sweep_state.h"
 #include "tests/experiments/scratch_folder.h"
 #include "tests/reports/samples.h"
@@ -9,7 +10,7 @@ using namespace sbp;
 using namespace sbp::sweep;
 
 TEST_CASE("sweep: figures of a training report") {
-  const reports::PointFigures figures = figures_of(tests::sample_training());
+  const reports::PointFigures figures = reports::figures_of(tests::sample_training());
   CHECK(figures.batch == 4);
   CHECK(figures.effective_keep_ratio == 0.52);
   CHECK(figures.peak_bytes == 3145728);
@@ -28,17 +29,17 @@ TEST_CASE("sweep: figures of a training report") {
   reports::PointFigures none;
   none.batch = 4;
   none.effective_keep_ratio = 1.0;
-  CHECK(figures_of(bare) == none);
+  CHECK(reports::figures_of(bare) == none);
   bare.fidelity.resize(2);
   bare.fidelity[0].agreement.cosine = 0.1;
   bare.fidelity[1].agreement.cosine = 0.2;
   bare.fidelity[1].cosine_over_layers.mean = 0.3;
-  CHECK(figures_of(bare).cosine == 0.2);
-  CHECK(figures_of(bare).mean_layer_cosine == 0.3);
+  CHECK(reports::figures_of(bare).cosine == 0.2);
+  CHECK(reports::figures_of(bare).mean_layer_cosine == 0.3);
 }
 
 TEST_CASE("sweep: figures of a profile and of a correlation") {
-  const reports::PointFigures profile = figures_of(tests::sample_profile());
+  const reports::PointFigures profile = reports::figures_of(tests::sample_profile());
   CHECK(profile.peak_bytes == 3145728);
   CHECK(profile.step_seconds == 0.05);
   CHECK(profile.samples_per_second == 80.0);
@@ -57,7 +58,7 @@ TEST_CASE("sweep: figures of a profile and of a correlation") {
   strategy.layers = {layer, layer, {}};
   strategy.layers[1].local_cosine = 1.0;
   correlation.strategies = {strategy};
-  const reports::PointFigures figures = figures_of(correlation);
+  const reports::PointFigures figures = facts_of(correlation, "correlate", {}).figures;
   CHECK(figures.cosine == 0.9);
   CHECK(figures.relative_error == 0.4);
   CHECK(figures.mean_layer_cosine == 0.8);
@@ -67,7 +68,7 @@ TEST_CASE("sweep: figures of a profile and of a correlation") {
   CHECK(figures.peak_bytes == 77);
   // Which of two would it be?
   correlation.strategies.push_back(strategy);
-  CHECK_FALSE(figures_of(correlation).cosine.has_value());
+  CHECK_FALSE(facts_of(correlation, "correlate", {}).figures.cosine.has_value());
 }
 
 TEST_CASE("sweep: only a whole report of the point's own command counts") {
