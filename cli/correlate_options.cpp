@@ -13,7 +13,7 @@ constexpr const char* kExamples =
     "Examples:\n"
     "  sbp-correlate --strategy sbp:keep=0.5 --strategy dropit:gamma=0.9\n"
     "  sbp-correlate --strategy sbp --strategy sbp:attention=qkv --at 0 --masks 8 -o start.json\n"
-    "  sbp-train --checkpoint run --epochs 2; sbp-correlate --checkpoint run --strategy sbp\n"
+    "  sbp-correlate --checkpoint run --strategy sbp --strategy sbp:keep=0.25 --no-local\n"
     "  sbp-correlate --list strategies";
 
 }  // namespace
