@@ -88,12 +88,7 @@ class SweepRun {
       if (!change.empty()) content_.warnings.insert(content_.warnings.begin(), change);
     }
     tell_warnings();
-    folder_.write_plan(record);
-    std::vector<Task> tasks = tasks_to_run();
-    total_ = std::ssize(tasks);
-    if (total_ > 0) write_report();
-    const bool complete = run(std::move(tasks));
-    write_report();
+    const bool complete = run(record);
     return {.report = sweep_report(sweep_, content_), .interrupted = !complete};
   }
 
@@ -104,7 +99,8 @@ class SweepRun {
     }
   }
 
-  bool run(std::vector<Task> tasks) {
+  // Every error says what is finished and stays.
+  bool run(const reports::SweepPlanRecord& record) {
     const ScheduleHooks hooks{
         .available_memory = hooks_.available_memory,
         .interrupted = hooks_.interrupted,
@@ -112,7 +108,13 @@ class SweepRun {
         .too_large = [this](const Task& task, std::int64_t has) { refuse(task, has); },
         .tick = [this] { tick(); }};
     try {
-      return run_tasks(std::move(tasks), sweep_.jobs, engine_, hooks);
+      folder_.write_plan(record);
+      std::vector<Task> tasks = tasks_to_run();
+      total_ = std::ssize(tasks);
+      if (total_ > 0) write_report();
+      const bool complete = run_tasks(std::move(tasks), sweep_.jobs, engine_, hooks);
+      write_report();
+      return complete;
     } catch (const Error& error) {
       throw Error(concat(error.what(), "; ", content_.finished.size(), " of ",
                          sweep_.plan.points.size(),
