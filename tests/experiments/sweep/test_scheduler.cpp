@@ -32,6 +32,16 @@ Ended end_of(const Task& done) {
   return {.id = done.id, .exit_code = 0, .last_words = ""};
 }
 
+// What it stops had just ended by itself.
+class EndingEngine : public FakeEngine {
+ public:
+  std::vector<Ended> stop() override {
+    std::vector<Ended> all = FakeEngine::stop();
+    for (Ended& end : all) end.exit_code = 0;
+    return all;
+  }
+};
+
 }  // namespace
 
 TEST_CASE("sweep: so many at a time, in order") {
@@ -119,4 +129,17 @@ TEST_CASE("sweep: whatever is thrown stops what runs") {
                        "the disk is full", Error);
   CHECK(engine.stopped);
   CHECK(engine.running() == 0);
+}
+
+TEST_CASE("sweep: what has ended beside the one that failed to be kept is kept") {
+  EndingEngine engine;
+  engine.ending = end_of;
+  Told told;
+  ScheduleHooks hooks = hooks_for(told, std::nullopt);
+  hooks.ended = [&](const Ended& end) {
+    if (end.id == "a") throw Error("the disk is full");
+    told.ended.push_back(end.id);
+  };
+  CHECK_THROWS_AS(run_tasks({task("a", 1), task("b", 1), task("c", 1)}, 2, engine, hooks), Error);
+  CHECK(told.ended == std::vector<std::string>{"b"});
 }

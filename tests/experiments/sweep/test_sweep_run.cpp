@@ -267,6 +267,20 @@ TEST_CASE("sweep: a line that a kill cut short is no time of a point") {
         std::string::npos);
 }
 
+TEST_CASE("sweep: a point whose time cannot be written is finished all the same") {
+  const ScratchFolder scratch;
+  const Sweep sweep = sweep_of({"1", "2"});
+  files::create_directories(scratch.path("s/seconds.txt"));
+  FakeEngine engine;
+  Told told;
+  const SweepResult result = run(sweep, scratch.path("s"), engine, told);
+  CHECK(statuses(result) == std::vector<PointStatus>(4, kFinished));
+  FakeEngine again;
+  const SweepResult second = run(sweep, scratch.path("s"), again, told);
+  CHECK(again.order.empty());
+  CHECK_FALSE(second.report.points[0].seconds.has_value());
+}
+
 TEST_CASE("sweep: a folder that cannot be written ends it, and what finished stays") {
   const ScratchFolder scratch;
   const Sweep sweep = sweep_of({"1", "2"});
