@@ -151,20 +151,20 @@ function itemsOf(series, {X, Y}) {
 
 // Names beside points, where they hide no other name and no point.
 function nameNodes(series, {X, Y, inner}) {
-  const named = series.flatMap(
-    ({points, style}) =>
-      points.filter((point) => point.name && isDrawn(point)).map((point) => ({...point, style})));
+  const named =
+    series.flatMap(({points, style, step}) => points.filter((point) => point.name && isDrawn(point))
+                                                .map((point) => ({...point, style, step})));
   const taken = series.flatMap(({points}) => points.filter(isDrawn).map(({x,
     y}) => ({left: X(x) - 6, right: X(x) + 6, top: Y(y) - 6, bottom: Y(y) + 6})));
   const hits = (a, b) =>
     a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
-  return named.flatMap(({x, y, name, style}) => {
+  return named.flatMap(({x, y, name, style, step}) => {
     const width = textWidth(name);
     const [at, level] = [X(x), Y(y)];
-    const places = [
-      [at + 9, level + 4, "start"], [at - 9, level + 4, "end"], [at, level - 10, "middle"],
-      [at, level + 19, "middle"]
-    ];
+    // Of steps the line goes on to the right, at the point's own level.
+    const beside = step ? [at + 9, level - 7, "start"] : [at + 9, level + 4, "start"];
+    const places =
+      [beside, [at - 9, level + 4, "end"], [at, level - 10, "middle"], [at, level + 19, "middle"]];
     for (const [left, base, anchor] of places) {
       const start = anchor === "start" ? left : anchor === "end" ? left - width : left - width / 2;
       const box = {left: start, right: start + width, top: base - 11, bottom: base + 3};
