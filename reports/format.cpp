@@ -70,6 +70,10 @@ std::string number_text(double value, int decimals) {
   return formatted("%.*f", decimals, value);
 }
 
+std::string figure_text(const std::optional<double>& value, int decimals) {
+  return value ? number_text(*value, decimals) : "-";
+}
+
 std::string short_number_text(double value) {
   if (!std::isfinite(value)) return "not finite";
   return formatted("%.*g", 3, value);

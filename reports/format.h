@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,8 @@ std::string count_text(std::int64_t count);
 std::string change_text(std::int64_t bytes);
 // `value` with so many decimals; "not finite" for NaN and infinities.
 std::string number_text(double value, int decimals);
+// The same of a figure that may be unknown: "-".
+std::string figure_text(const std::optional<double>& value, int decimals = 4);
 // At least three significant digits for small and large numbers alike: "0.001", "3e-05".
 std::string short_number_text(double value);
 // "12.3 ms", "4.56 s", "3 min 20 s".

@@ -51,17 +51,15 @@ std::string fidelity_text(const std::vector<FidelityPoint>& points, bool color) 
                {"error", Align::right},
                {"norm", Align::right},
                {"signs", Align::right}});
-  const auto figure = [](const std::optional<double>& value) {
-    return value ? number_text(*value, 4) : std::string("-");
-  };
   const std::size_t shown = std::min(points.size(), kMostShown);
   for (std::size_t i = 0; i < shown; ++i) {
     const std::size_t at = shown == 1 ? 0 : i * (points.size() - 1) / (shown - 1);
     const FidelityPoint& point = points[at];
-    table.add({count_text(point.step + 1), figure(point.agreement.cosine),
-               figure(point.cosine_over_layers.mean), figure(point.cosine_over_layers.minimum),
-               point.cosine_over_layers.minimum_layer, figure(point.agreement.relative_error),
-               figure(point.agreement.norm_ratio), figure(point.agreement.sign_agreement)});
+    table.add(
+        {count_text(point.step + 1), figure_text(point.agreement.cosine),
+         figure_text(point.cosine_over_layers.mean), figure_text(point.cosine_over_layers.minimum),
+         point.cosine_over_layers.minimum_layer, figure_text(point.agreement.relative_error),
+         figure_text(point.agreement.norm_ratio), figure_text(point.agreement.sign_agreement)});
   }
   return "\n" + heading("gradients against the exact ones", color) + table.text();
 }

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "reports/figures.h"
 #include "reports/format.h"
 #include "reports/sections.h"
 #include "reports/table.h"
@@ -11,31 +12,16 @@ namespace {
 
 using Align = Table::Align;
 
-std::string figure(const std::optional<double>& value, int decimals = 4) {
-  return value ? number_text(*value, decimals) : "-";
-}
-
-std::optional<double> mean_local_cosine(const StrategyFidelity& strategy) {
-  double sum = 0.0;
-  std::int64_t count = 0;
-  for (const LayerFidelity& layer : strategy.layers) {
-    if (!layer.local_cosine) continue;
-    sum += *layer.local_cosine;
-    ++count;
-  }
-  return count == 0 ? std::nullopt : std::optional(sum / static_cast<double>(count));
-}
-
 std::vector<std::string> agreement_cells(const std::string& name, const Agreement& agreement,
                                          const AgreementOverLayers& over_layers) {
   return {name,
-          figure(agreement.cosine),
-          figure(over_layers.cosine.mean),
-          figure(over_layers.cosine.minimum),
+          figure_text(agreement.cosine),
+          figure_text(over_layers.cosine.mean),
+          figure_text(over_layers.cosine.minimum),
           over_layers.cosine.minimum_layer,
-          figure(agreement.relative_error),
-          figure(agreement.norm_ratio),
-          figure(agreement.sign_agreement)};
+          figure_text(agreement.relative_error),
+          figure_text(agreement.norm_ratio),
+          figure_text(agreement.sign_agreement)};
 }
 
 std::string gradients_text(const CorrelateReport& report) {
@@ -53,14 +39,15 @@ std::string gradients_text(const CorrelateReport& report) {
                {"peak", Align::right}});
   for (const BaselineFidelity& baseline : report.baselines) {
     auto cells = agreement_cells(baseline.name, baseline.agreement, baseline.over_layers);
-    cells.insert(cells.end(), {"", figure(baseline.update_cosine), "", ""});
+    cells.insert(cells.end(), {"", figure_text(baseline.update_cosine), "", ""});
     table.add(std::move(cells));
   }
   for (const StrategyFidelity& strategy : report.strategies) {
     auto cells = agreement_cells(strategy.name, strategy.agreement, strategy.over_layers);
     cells.insert(cells.end(),
-                 {figure(mean_local_cosine(strategy)), figure(strategy.update_cosine),
-                  bytes_text(strategy.saved_distinct_bytes), bytes_text(strategy.peak_bytes)});
+                 {figure_text(figures_of(report, strategy).local_cosine),
+                  figure_text(strategy.update_cosine), bytes_text(strategy.saved_distinct_bytes),
+                  bytes_text(strategy.peak_bytes)});
     table.add(std::move(cells));
   }
   return table.text();
@@ -78,9 +65,9 @@ std::string noise_text(const CorrelateReport& report) {
   for (const StrategyFidelity& strategy : report.strategies) {
     const MaskNoise& noise = strategy.noise;
     table.add({strategy.name, number_text(strategy.strategy.effective_keep_ratio, 4),
-               count_text(noise.masks), figure(noise.cosine_of_mean), figure(noise.squared_bias),
-               figure(noise.variance), figure(noise.noise_ratio),
-               figure(noise.effective_batch, 1)});
+               count_text(noise.masks), figure_text(noise.cosine_of_mean),
+               figure_text(noise.squared_bias), figure_text(noise.variance),
+               figure_text(noise.noise_ratio), figure_text(noise.effective_batch, 1)});
   }
   return table.text();
 }
@@ -112,9 +99,10 @@ std::string weakest_text(const CorrelateReport& report, std::int64_t top) {
                {"strategy"}});
   for (const auto& [layer, name] : layers) {
     const Agreement& agreement = layer->agreement;
-    table.add({layer->name, figure(agreement.cosine), figure(layer->local_cosine),
-               figure(agreement.relative_error), figure(agreement.norm_ratio),
-               figure(agreement.sign_agreement), bytes_text(layer->saved_distinct_bytes), *name});
+    table.add({layer->name, figure_text(agreement.cosine), figure_text(layer->local_cosine),
+               figure_text(agreement.relative_error), figure_text(agreement.norm_ratio),
+               figure_text(agreement.sign_agreement), bytes_text(layer->saved_distinct_bytes),
+               *name});
   }
   return layers.empty() ? std::string() : table.text();
 }
@@ -122,8 +110,8 @@ std::string weakest_text(const CorrelateReport& report, std::int64_t top) {
 std::string state_text(const CorrelateReport& report) {
   const TrainingState& state = report.state;
   return concat("at step ", count_text(state.steps), " (", printable(state.source), "), loss ",
-                number_text(state.loss, 4), ", gradient norm ", figure(state.gradient_norm), "; ",
-                count_text(report.batches), report.batches == 1 ? " batch" : " batches",
+                number_text(state.loss, 4), ", gradient norm ", figure_text(state.gradient_norm),
+                "; ", count_text(report.batches), report.batches == 1 ? " batch" : " batches",
                 " compared in ", seconds_text(report.seconds), "\n");
 }
 

@@ -18,6 +18,7 @@
 #include "experiments/training/checkpoint_folder.h"
 #include "experiments/training/initial_weights.h"
 #include "experiments/training/precision_spec.h"
+#include "reports/sections.h"
 #include "sbp/base/error.h"
 
 namespace sbp::experiments {
@@ -39,15 +40,6 @@ Batch first_samples(const Batch& batch, std::int64_t count) {
   half.targets = part(batch.targets);
   half.size = count;
   return half;
-}
-
-std::string value_of(const reports::Header& header, const std::string& key) {
-  for (const auto& [name, value] : header.configuration) {
-    if (name == key && std::holds_alternative<std::string>(value)) {
-      return std::get<std::string>(value);
-    }
-  }
-  return {};
 }
 
 // One strategy, ready to give gradients.
@@ -207,7 +199,8 @@ class CorrelateRun {
     const reports::Checkpoint checkpoint = read_checkpoint(folder);
     const reports::Header& before = checkpoint.report.header;
     for (const char* key : {"model", "optimizer", "precision"}) {
-      const std::string theirs = value_of(before, key), ours = value_of(report_.header, key);
+      const std::string theirs = reports::configured(before, key),
+                        ours = reports::configured(report_.header, key);
       if (theirs == ours) continue;
       throw UsageError(concat("the checkpoint in '", folder, "' is of ", key, " '", theirs,
                               "', not '", ours, "'; give --", key, " as that run did"));

@@ -10,6 +10,7 @@
 #include "experiments/data/augmentation.h"
 #include "experiments/models/registry.h"
 #include "experiments/runs/catalogue.h"
+#include "experiments/runs/dry_trainer.h"
 #include "experiments/runs/environment.h"
 #include "experiments/strategies.h"
 #include "experiments/training/precision_spec.h"
@@ -159,20 +160,11 @@ Batch batch_without_values(const ResolvedRun& run) {
 
 std::int64_t step_peak_bytes(const ResolvedRun& run, ZeroGrad zero_grad) {
   const DeviceId meta{DeviceId::Kind::meta};
-  const std::unique_ptr<Model> model = make_model(run, /*on_meta=*/true);
-  const Plan plan = make_plan(run, *model);
-  KeyedMaskSource masks(run.options.seed);
-  const std::unique_ptr<Optimizer> optimizer = make_optimizer(run.optimizer, model->parameters());
-  TrainerOptions step_options = trainer_options(run);
-  step_options.device = at::kMeta;
-  step_options.zero_grad = zero_grad;
+  ResolvedRun dry = run;
   // From the second batch on, all find the gradients of those before.
-  step_options.accumulate = std::min<std::int64_t>(step_options.accumulate, 2);
-  Trainer trainer(*model, plan, masks, *optimizer, step_options);
+  dry.options.accumulate = std::min<std::int64_t>(dry.options.accumulate, 2);
   profiler::reset_peak_live_bytes(meta);
-  // Twice: the optimizer's state exists from the first update on.
-  const Batch batch = batch_without_values(run);
-  for (int step = 0; step < 2; ++step) trainer.step(batch, step, 0.0);
+  const DryTrainer trainer(dry, zero_grad);
   return profiler::peak_live_bytes(meta);
 }
 

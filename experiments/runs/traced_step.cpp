@@ -1,6 +1,6 @@
 #include "experiments/runs/traced_step.h"
 
-#include "experiments/data/loader.h"
+#include "experiments/runs/dry_trainer.h"
 #include "profiler/torch/tracer.h"
 
 namespace sbp::experiments {
@@ -63,17 +63,11 @@ TracedStep traced_step(Trainer& trainer, const Model& model, const Optimizer& op
 }
 
 profiler::MemoryProfile dry_step(const ResolvedRun& run) {
-  ResolvedRun dry = run;
-  dry.device = {DeviceId::Kind::meta};
-  const std::unique_ptr<Model> model = make_model(dry);
-  const Plan plan = make_plan(dry, *model);
-  KeyedMaskSource masks(dry.options.seed);
-  const std::unique_ptr<Optimizer> optimizer = make_optimizer(dry.optimizer, model->parameters());
-  Trainer trainer(*model, plan, masks, *optimizer, trainer_options(dry));
-  const Batch batch = batch_without_values(dry);
-  const NextBatch same = [&batch](std::int64_t) -> const Batch& { return batch; };
-  for (int step = 0; step < 2; ++step) trainer.step(batch, step, 0.0);
-  return traced_step(trainer, *model, *optimizer, dry.device, same, 2, 0.0).memory;
+  DryTrainer dry(run, ZeroGrad::start);
+  const NextBatch same = [&dry](std::int64_t) -> const Batch& { return dry.batch(); };
+  return traced_step(dry.trainer(), dry.model(), dry.optimizer(), {DeviceId::Kind::meta}, same, 2,
+                     0.0)
+      .memory;
 }
 
 reports::MemorySummary summarise(const profiler::MemoryProfile& memory) {

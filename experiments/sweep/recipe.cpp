@@ -1,26 +1,22 @@
 #include "experiments/sweep/recipe.h"
 
-#include <fstream>
-#include <nlohmann/json.hpp>
-#include <set>
-
+#include "experiments/recipes/settings_file.h"
 #include "sbp/base/error.h"
 
 namespace sbp::sweep {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = experiments::SettingsFile::Json;
 
-constexpr int kMaximumDepth = 3;
-constexpr std::size_t kMaximumBytes = 1 << 20;
 constexpr std::int64_t kMostRepeats = 10'000;
 
-class Reader {
+class Reader : experiments::SettingsFile {
  public:
-  explicit Reader(const std::string& name) : name_(name) {}
+  explicit Reader(const std::string& name) : SettingsFile("recipe", name) {}
 
   Recipe read(std::string_view text) const {
-    const Json document = parse(text);
+    const Json document =
+        parse(text, {.depth = 3, .too_deep = "nests deeper than a recipe does", .has_lists = true});
     if (!document.is_object()) fail("is not a JSON object");
     Recipe recipe;
     for (const auto& [key, value] : document.items()) take(key, value, recipe);
@@ -29,10 +25,6 @@ class Reader {
   }
 
  private:
-  [[noreturn]] void fail(const std::string& what) const {
-    throw UsageError(concat("recipe '", name_, "' ", what));
-  }
-
   void take(const std::string& key, const Json& value, Recipe& recipe) const {
     if (key == "about" || key == "paper" || key == "command") {
       if (!value.is_string()) fail(concat("has a '", key, "' that is not a text"));
@@ -53,40 +45,6 @@ class Reader {
                   "'; it may have about, paper, command, base, axes, exclude, repeats and "
                   "equal_peak"));
     }
-  }
-
-  // The library keeps the last of two equal keys and says nothing.
-  Json parse(std::string_view text) const {
-    std::vector<std::set<std::string>> keys;
-    const auto watch = [&](int depth, Json::parse_event_t event, Json& value) {
-      const bool starts =
-          event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start;
-      if (starts && depth > kMaximumDepth) fail("nests deeper than a recipe does");
-      if (event == Json::parse_event_t::object_start) {
-        keys.emplace_back();
-      } else if (event == Json::parse_event_t::object_end) {
-        keys.pop_back();
-      } else if (event == Json::parse_event_t::key &&
-                 !keys.back().insert(value.get<std::string>()).second) {
-        fail(concat("has the key '", value.get<std::string>(), "' twice"));
-      }
-      return true;
-    };
-    if (text.find('\0') != std::string_view::npos) fail("is not a text file");
-    try {
-      return Json::parse(text, watch);
-    } catch (const Json::parse_error& error) {
-      fail(concat("is not JSON at byte ", error.byte));
-    } catch (const Json::out_of_range&) {
-      fail("has a number that is larger than any that can be held");
-    }
-  }
-
-  std::string spelled(const std::string& key, const Json& value) const {
-    if (value.is_string()) return value.get<std::string>();
-    if (value.is_number() || value.is_boolean()) return value.dump();
-    fail(concat("gives '", key, "' the value ", value.dump(),
-                "; it must be a text, a number, true or false"));
   }
 
   std::vector<Setting> settings(const std::string& what, const Json& value) const {
@@ -133,8 +91,6 @@ class Reader {
     }
     return axis;
   }
-
-  const std::string& name_;
 };
 
 }  // namespace
@@ -144,20 +100,7 @@ Recipe parse_recipe(std::string_view text, const std::string& name) {
 }
 
 Recipe read_recipe(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text;
-  if (file) {
-    text.resize(kMaximumBytes + 1);
-    file.read(text.data(), static_cast<std::streamsize>(text.size()));
-    text.resize(static_cast<std::size_t>(file.gcount()));
-  }
-  if (!file.eof() && text.size() <= kMaximumBytes) {
-    throw UsageError(concat("cannot read recipe '", path, "'; it must be a readable JSON file"));
-  }
-  if (text.size() > kMaximumBytes) {
-    throw UsageError(concat("recipe '", path, "' is larger than 1 MiB; is it a recipe?"));
-  }
-  return parse_recipe(text, path);
+  return parse_recipe(experiments::read_settings("recipe", path), path);
 }
 
 reports::SweepAxis parse_axis(const std::string& text) {

@@ -47,7 +47,7 @@ LIBRARIES = (
     ("the JSON library", re.compile(r"nlohmann/"), re.compile(
         r"reports/[^/]+\.cpp|reports/json_(writing|reading)\.h|"
         r"experiments/data/safetensors(_writer)?\.cpp|experiments/recipes/[^/]+\.cpp|"
-        r"experiments/sweep/recipe\.cpp|tests/.*")),
+        r"experiments/recipes/settings_file\.h|experiments/sweep/recipe\.cpp|tests/.*")),
     ("the argument parser", re.compile(r"CLI/"), re.compile(r"cli/[^/]+\.cpp")),
     ("libjpeg", re.compile(r"(jpeglib|jerror|turbojpeg)\.h"), re.compile(
         r"experiments/data/jpeg\.cpp|tests/.*")),
