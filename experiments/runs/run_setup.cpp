@@ -164,7 +164,7 @@ std::int64_t step_peak_bytes(const ResolvedRun& run, ZeroGrad zero_grad) {
   // From the second batch on, all find the gradients of those before.
   dry.options.accumulate = std::min<std::int64_t>(dry.options.accumulate, 2);
   profiler::reset_peak_live_bytes(meta);
-  const DryTrainer trainer(dry, zero_grad);
+  const DryTrainer trainer(dry, {.zero_grad = zero_grad});
   return profiler::peak_live_bytes(meta);
 }
 
