@@ -5,6 +5,7 @@
 #include "experiments/models/convnext.h"
 #include "experiments/models/mlp.h"
 #include "experiments/models/resnet.h"
+#include "experiments/models/torchvision.h"
 #include "experiments/models/vit.h"
 #include "experiments/runs/catalogue.h"
 #include "sbp/base/error.h"
@@ -177,6 +178,9 @@ std::vector<SpecSchema> make_schemas() {
   schemas.push_back(vit_schema({"vit", 0, 16, 192, 12, 3}, "a vision transformer of any size"));
   for (SpecSchema& schema : convnext_schemas()) schemas.push_back(std::move(schema));
   for (const ResNetSize& size : resnet_sizes()) schemas.push_back(resnet_schema(size));
+  for (const TorchvisionNet& net : torchvision_nets()) {
+    schemas.push_back({std::string(net.name), std::string(net.summary), input_keys(0)});
+  }
   std::vector<KeySchema> keys = input_keys(0);
   keys.insert(keys.end(), {count("hidden", 256, "width of the hidden layers"),
                            count("depth", 3, "linear layers, the head included", 1, kMostLayers)});
@@ -244,6 +248,10 @@ std::unique_ptr<Model> build_model(const Spec& spec, const BuildOptions& options
          .stem_width = width,
          .stem = spec.text("stem") == "small" ? ResNetStem::small : ResNetStem::imagenet},
         options);
+  }
+  const auto net = std::ranges::find(torchvision_nets(), spec.name, &TorchvisionNet::name);
+  if (net != torchvision_nets().end()) {
+    return make_torchvision_net(net->name, input_of(spec), options);
   }
   return make_vit({.image = spec.integer("image"),
                    .patch = spec.integer("patch"),

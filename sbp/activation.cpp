@@ -1,0 +1,81 @@
+#include "sbp/activation.h"
+
+#include <ATen/ops/hardsigmoid.h>
+#include <ATen/ops/hardswish.h>
+#include <ATen/ops/hardtanh.h>
+#include <ATen/ops/relu.h>
+#include <ATen/ops/sigmoid.h>
+#include <ATen/ops/threshold_backward.h>
+#include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/functions/utils.h>
+#include <torch/csrc/autograd/saved_variable.h>
+
+#include "sbp/base/error.h"
+
+namespace sbp {
+namespace {
+
+namespace autograd = torch::autograd;
+
+constexpr double kSix = 6.0;
+
+struct CodedActivationBackward : autograd::Node {
+  explicit CodedActivationBackward(autograd::edge_list edges) : Node(std::move(edges)) {}
+
+  autograd::variable_list apply(autograd::variable_list&& gradients) override {
+    if (!gradients[0].defined()) return {at::Tensor()};
+    return {at::threshold_backward(gradients[0], passes.decode(), 0)};
+  }
+  void release_variables() override { passes.release(); }
+  std::string name() const override { return "CodedActivationBackward"; }
+
+  SavedCode passes;
+};
+
+at::Tensor activate_in_place(Activation kind, at::Tensor x) {
+  switch (kind) {
+    case Activation::relu: return at::relu_(x);
+    case Activation::relu6: return at::hardtanh_(x, 0.0, kSix);
+    case Activation::hardswish: return at::hardswish_(x);
+    case Activation::hardsigmoid: return at::hardsigmoid_(x);
+    case Activation::sigmoid: return at::sigmoid_(x);
+  }
+  throw Error("an activation of no known kind");
+}
+
+}  // namespace
+
+at::Tensor activate(Activation kind, const at::Tensor& x, bool in_place) {
+  if (in_place) return activate_in_place(kind, x);
+  switch (kind) {
+    case Activation::relu: return at::relu(x);
+    case Activation::relu6: return at::hardtanh(x, 0.0, kSix);
+    case Activation::hardswish: return at::hardswish(x);
+    case Activation::hardsigmoid: return at::hardsigmoid(x);
+    case Activation::sigmoid: return at::sigmoid(x);
+  }
+  throw Error("an activation of no known kind");
+}
+
+bool has_binary_derivative(Activation kind) {
+  return kind == Activation::relu || kind == Activation::relu6;
+}
+
+at::Tensor coded_activation(Activation kind, const at::Tensor& x, const Coding& coding) {
+  if (!has_binary_derivative(kind)) {
+    throw Error("the signs of its result are no code for an activation other than relu and relu6");
+  }
+  const bool recording = autograd::compute_requires_grad(x);
+  auto node = recording
+                  ? c10::make_intrusive<CodedActivationBackward>(autograd::collect_next_edges(x))
+                  : c10::intrusive_ptr<CodedActivationBackward>();
+  const c10::NoGradGuard no_grad;
+  at::Tensor y = activate(kind, x, /*in_place=*/false);
+  if (!recording) return y;
+  node->passes.keep(kind == Activation::relu6 ? y.mul(y.lt(kSix)) : y, coding);
+  autograd::set_history(y, node);
+  return y;
+}
+
+}  // namespace sbp
