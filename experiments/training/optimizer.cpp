@@ -1,7 +1,5 @@
 #include "experiments/training/optimizer.h"
 
-#include <ATen/ops/empty_like.h>
-#include <c10/core/GradMode.h>
 #include <torch/optim/adagrad.h>
 #include <torch/optim/adam.h>
 #include <torch/optim/adamw.h>
@@ -9,6 +7,8 @@
 #include <torch/optim/sgd.h>
 
 #include "experiments/runs/catalogue.h"
+#include "experiments/training/foreach_optimizer.h"
+#include "experiments/training/stateful_optimizer.h"
 #include "sbp/base/error.h"
 
 namespace sbp::experiments {
@@ -58,113 +58,82 @@ struct Traits<optim::SGD> {
   static constexpr bool kCountsSteps = false;
 };
 
-// Parameters in two groups: those that decay, then those that do not.
-std::vector<optim::OptimizerParamGroup> groups_of(const std::vector<Parameter>& parameters,
-                                                  bool decay_all) {
-  std::vector<at::Tensor> decaying, other;
-  for (const Parameter& parameter : parameters) {
-    (decay_all || parameter.decays ? decaying : other).push_back(parameter.value);
+std::vector<optim::OptimizerParamGroup> engine_groups(const Spec& spec,
+                                                      const std::vector<Parameter>& parameters) {
+  std::vector<optim::OptimizerParamGroup> groups;
+  for (const auto& indices : decay_groups(spec, parameters)) {
+    std::vector<at::Tensor> values;
+    for (const std::size_t index : indices) values.push_back(parameters[index].value);
+    groups.emplace_back(values);
   }
-  return {optim::OptimizerParamGroup(decaying), optim::OptimizerParamGroup(other)};
+  return groups;
 }
 
-// A copy of `stored` that lies in memory as the parameter's own state would.
-at::Tensor state_like(const Parameter& owner, const std::string& name, const at::Tensor& stored) {
-  if (stored.sizes() != owner.value.sizes() || stored.scalar_type() != owner.value.scalar_type() ||
-      stored.device() != owner.value.device()) {
-    throw Error(concat("loading the optimizer's ", name, " of '", owner.name, "': it is ",
-                       stored.toString(), " ", stored.sizes(), " on ", stored.device().str(),
-                       " and the parameter is ", owner.value.toString(), " ", owner.value.sizes(),
-                       " on ", owner.value.device().str()));
-  }
-  return at::empty_like(owner.value.detach()).copy_(stored);
+template <typename State>
+StateForm form_of(const std::vector<StateField<State>>& fields, bool counts_updates) {
+  StateForm form{.names = {}, .counts_updates = counts_updates};
+  for (const StateField<State>& field : fields) form.names.emplace_back(field.name);
+  return form;
 }
 
+// LibTorch's own loop: one parameter after another.
 template <typename Engine>
-class LibTorchOptimizer : public Optimizer {
+class LibTorchOptimizer final : public StatefulOptimizer {
  public:
   using Options = typename Traits<Engine>::Options;
   using State = typename Traits<Engine>::State;
 
   LibTorchOptimizer(const Spec& spec, const Options& options,
                     const std::vector<Parameter>& parameters, std::vector<StateField<State>> fields)
-      : parameters_(parameters),
-        learning_rate_(spec.real("lr")),
-        engine_(groups_of(parameters, spec.text("decay") == "all"), options),
+      : StatefulOptimizer(spec, parameters, form_of(fields, Traits<Engine>::kCountsSteps)),
+        engine_(engine_groups(spec, parameters), options),
         fields_(std::move(fields)) {
     // Set here and not in the group's own options: there LibTorch takes a value that equals its
     // default for one left out, and puts the optimizer's in its place.
     static_cast<Options&>(engine_.param_groups().at(1).options()).weight_decay(0.0);
   }
 
-  void step(double learning_rate) override {
+ private:
+  void update(double learning_rate) override {
     for (auto& group : engine_.param_groups()) {
       static_cast<Options&>(group.options()).lr(learning_rate);
     }
     engine_.step();
-    ++steps_;
   }
 
-  void zero_grad() override { engine_.zero_grad(/*set_to_none=*/true); }
-
-  void for_each_state(const VisitState& visit) const override {
-    for (const Parameter& parameter : parameters_) {
-      State* state = state_of(parameter);
-      if (state == nullptr) continue;
-      for (const auto& [name, tensor] : fields_) visit(name, (state->*tensor)(), parameter);
+  std::vector<at::Tensor> state_of(std::size_t index) const override {
+    std::vector<at::Tensor> tensors;
+    if (State* state = engine_state(index)) {
+      for (const auto& field : fields_) tensors.push_back((state->*field.tensor)());
     }
+    return tensors;
   }
 
-  std::int64_t steps() const override {
+  std::int64_t updates_of(std::size_t index) const override {
     if constexpr (Traits<Engine>::kCountsSteps) {
-      for (const Parameter& parameter : parameters_) {
-        const State* state = state_of(parameter);
-        if (state == nullptr || state->step() == steps_) continue;
-        throw Error(concat("the optimizer made ", steps_, " updates and only ", state->step(),
-                           " of '", parameter.name, "', which had no gradient in the others"));
-      }
+      return engine_state(index)->step();
+    } else {
+      return 0;
     }
-    return steps_;
   }
 
-  void load_state(std::int64_t steps, const StoredState& stored) override {
-    if (steps_ != 0) throw Error("an optimizer's state loads only before its first update");
-    const c10::NoGradGuard no_grad;
-    for (const Parameter& parameter : parameters_) load_parameter(parameter, steps, stored);
-    steps_ = steps;
+  void set_state(std::size_t index, std::vector<at::Tensor> tensors,
+                 std::int64_t updates) override {
+    auto state = std::make_unique<State>();
+    for (std::size_t i = 0; i < fields_.size(); ++i) {
+      (state.get()->*fields_[i].tensor)() = std::move(tensors[i]);
+    }
+    if constexpr (Traits<Engine>::kCountsSteps) state->step(updates);
+    engine_.state()[parameters()[index].value.unsafeGetTensorImpl()] = std::move(state);
   }
 
-  double learning_rate() const override { return learning_rate_; }
-
- private:
-  State* state_of(const Parameter& parameter) const {
-    const auto found = engine_.state().find(parameter.value.unsafeGetTensorImpl());
+  State* engine_state(std::size_t index) const {
+    const auto found = engine_.state().find(parameters()[index].value.unsafeGetTensorImpl());
     return found == engine_.state().end() ? nullptr : static_cast<State*>(found->second.get());
   }
 
-  void load_parameter(const Parameter& owner, std::int64_t steps, const StoredState& stored) {
-    auto state = std::make_unique<State>();
-    std::size_t found = 0;
-    for (const auto& [name, tensor] : fields_) {
-      const at::Tensor value = stored(owner, name);
-      if (!value.defined()) continue;
-      (state.get()->*tensor)() = state_like(owner, name, value);
-      ++found;
-    }
-    if (found == 0) return;
-    if (found != fields_.size()) {
-      throw Error(concat("loading the optimizer's state of '", owner.name, "': it has ", found,
-                         " tensors and needs ", fields_.size()));
-    }
-    if constexpr (Traits<Engine>::kCountsSteps) state->step(steps);
-    engine_.state()[owner.value.unsafeGetTensorImpl()] = std::move(state);
-  }
-
-  const std::vector<Parameter>& parameters_;
-  double learning_rate_;
   Engine engine_;
   std::vector<StateField<State>> fields_;
-  std::int64_t steps_ = 0;
 };
 
 // Adam and AdamW: the same keys and the same state.
@@ -216,20 +185,31 @@ std::unique_ptr<Optimizer> make_sgd(const Spec& spec, const std::vector<Paramete
   options.momentum(spec.real("momentum"))
       .nesterov(nesterov)
       .weight_decay(spec.real("weight_decay"));
-  if (nesterov && options.momentum() == 0) {
-    throw UsageError(
-        concat("optimizer '", to_string(spec), "': nesterov=true needs a momentum above 0"));
-  }
   std::vector<StateField<State>> fields;
   if (options.momentum() != 0) fields.push_back({"momentum_buffer", &State::momentum_buffer});
   return std::make_unique<LibTorchOptimizer<optim::SGD>>(spec, options, parameters,
                                                          std::move(fields));
 }
 
+void check_spec(const Spec& spec) {
+  if (spec.name == "sgd" && spec.text("nesterov") == "true" && spec.real("momentum") == 0) {
+    throw UsageError(
+        concat("optimizer '", to_string(spec), "': nesterov=true needs a momentum above 0"));
+  }
+}
+
+bool is_foreach(const Spec& spec, const std::vector<Parameter>& parameters) {
+  const std::string& loop = spec.text("loop");
+  if (loop != "auto") return loop == "foreach";
+  return !parameters.empty() && parameters.front().value.is_cuda();
+}
+
 }  // namespace
 
 std::unique_ptr<Optimizer> make_optimizer(const Spec& spec,
                                           const std::vector<Parameter>& parameters) {
+  check_spec(spec);
+  if (is_foreach(spec, parameters)) return make_foreach_optimizer(spec, parameters);
   if (spec.name == "adam") return make_adam<optim::Adam>(spec, parameters);
   if (spec.name == "adamw") return make_adam<optim::AdamW>(spec, parameters);
   if (spec.name == "rmsprop") return make_rmsprop(spec, parameters);

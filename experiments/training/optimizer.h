@@ -1,4 +1,4 @@
-// Optimizers by spec, over LibTorch's own.
+// Optimizers by spec.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -40,8 +40,10 @@ class Optimizer {
   virtual double learning_rate() const = 0;
 };
 
-// `parameters` must outlive the optimizer. `spec` is one of optimizer_schemas(). Throws UsageError
-// for keys that contradict each other.
+// `parameters` must outlive the optimizer. `spec` is one of optimizer_schemas(); its `loop` says
+// how parameters are gone through: `each` one after another, `foreach` all at once as PyTorch's
+// default on CUDA does; `auto` is that on CUDA, else each. Throws UsageError for keys that
+// contradict each other.
 std::unique_ptr<Optimizer> make_optimizer(const Spec& spec,
                                           const std::vector<Parameter>& parameters);
 

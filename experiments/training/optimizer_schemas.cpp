@@ -37,13 +37,18 @@ KeySchema what_decays() {
               {"matrices", "all"});
 }
 
+KeySchema loop() {
+  return word("loop", "auto: foreach on CUDA and where it is predicted, else each",
+              {"auto", "each", "foreach"});
+}
+
 SpecSchema adam(std::string name, std::string summary, KeySchema weight_decay) {
-  return {
-      std::move(name),
-      std::move(summary),
-      {learning_rate("0.001"), ratio_below_one("beta1", "0.9", "decay of the first moment"),
-       ratio_below_one("beta2", "0.999", "decay of the second moment"),
-       rate("eps", "1e-8", "added to the denominator"), std::move(weight_decay), what_decays()}};
+  return {std::move(name),
+          std::move(summary),
+          {learning_rate("0.001"), ratio_below_one("beta1", "0.9", "decay of the first moment"),
+           ratio_below_one("beta2", "0.999", "decay of the second moment"),
+           rate("eps", "1e-8", "added to the denominator"), std::move(weight_decay), what_decays(),
+           loop()}};
 }
 
 }  // namespace
@@ -58,19 +63,19 @@ const std::vector<SpecSchema>& optimizer_schemas() {
        "stochastic gradient descent, with momentum",
        {learning_rate("0.1"), rate("momentum", "0", "0: none, and no state"),
         word("nesterov", "look ahead; needs momentum", {"false", "true"}),
-        rate("weight_decay", "0", "L2 penalty"), what_decays()}},
+        rate("weight_decay", "0", "L2 penalty"), what_decays(), loop()}},
       {"rmsprop",
        "gradients over the root of their running mean square",
        {learning_rate("0.01"), ratio_below_one("alpha", "0.99", "decay of the mean square"),
         rate("eps", "1e-8", "added to the denominator"),
         rate("momentum", "0", "0: none, and no state of it"),
         word("centered", "over the running variance instead", {"false", "true"}),
-        rate("weight_decay", "0", "L2 penalty"), what_decays()}},
+        rate("weight_decay", "0", "L2 penalty"), what_decays(), loop()}},
       {"adagrad",
        "gradients over the root of the sum of their squares",
        {learning_rate("0.01"), rate("eps", "1e-10", "added to the denominator"),
         rate("initial", "0", "where the sum of squares starts"),
-        rate("weight_decay", "0", "L2 penalty"), what_decays()}},
+        rate("weight_decay", "0", "L2 penalty"), what_decays(), loop()}},
   };
   return schemas;
 }

@@ -20,7 +20,8 @@ TINY = ["--model", MODEL, "--data", "synthetic:samples=64", "--threads", "1", "-
 STEPS_PER_EPOCH = 8
 SLOW = 20000  # steps that nobody waits for
 
-OPTIMIZERS = ["sgd:lr=0.01", "sgd:lr=0.01,momentum=0.9", "adamw", "adam", "rmsprop", "adagrad"]
+OPTIMIZERS = ["sgd:lr=0.01", "sgd:lr=0.01,momentum=0.9", "adamw", "adam", "rmsprop", "adagrad",
+              "adamw:loop=foreach"]
 
 
 def tensors_of(path):

@@ -29,6 +29,10 @@ const std::vector<std::string> kEverySpec = {
     "rmsprop:centered=true",
     "rmsprop:centered=true,momentum=0.5",
     "adagrad:initial=0.1,weight_decay=0.1",
+    "adamw:lr=0.1,beta1=0.8,weight_decay=0.5,loop=foreach",
+    "sgd:momentum=0.9,weight_decay=0.1,loop=foreach",
+    "rmsprop:centered=true,momentum=0.5,loop=foreach",
+    "adagrad:initial=0.1,weight_decay=0.1,loop=foreach",
 };
 
 std::unique_ptr<Optimizer> optimizer_of(const std::string& spec,
