@@ -21,7 +21,11 @@ constexpr std::int64_t kMostBatch = 1'000'000;
 ResolvedRun resolved(const ProfileOptions& options) {
   RunOptions dry = options;
   dry.device = "meta";
-  return resolve_run(dry);
+  ResolvedRun run = resolve_run(dry);
+  run.optimizer = parse_spec(options.optimizer, "optimizer", optimizer_schemas());
+  // As PyTorch's optimizers do on CUDA.
+  fill_auto(run.optimizer, "loop", options.loop == TrainingLoop::python ? "foreach" : "each");
+  return run;
 }
 
 class PredictRun {
@@ -31,7 +35,8 @@ class PredictRun {
         progress_(progress),
         run_(resolved(options)),
         device_(predict::parse_device_profile(options.predict)),
-        allocator_(predict::parse_allocator_options(options.allocator)) {
+        allocator_(predict::parse_allocator_options(
+            options.allocator.empty() ? "native" : options.allocator)) {
     if (options.predict_steps < 1) {
       throw UsageError(concat("predict-steps '", options.predict_steps, "' is below 1"));
     }

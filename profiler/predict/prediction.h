@@ -46,7 +46,7 @@ struct Fit {
   std::int64_t peak_device_bytes = 0;  // of that replay, up to where it ended
   std::int64_t retries = 0;  // allocations that made the allocator give cached memory back
   // Where it ran out of memory, and the block that was asked for; of runs that do not fit.
-  std::optional<Moment> failed_at;
+  std::optional<Moment> failed_at = {};
   std::int64_t failed_bytes = 0;
 
   bool operator==(const Fit&) const = default;

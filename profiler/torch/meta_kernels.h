@@ -15,6 +15,7 @@ namespace sbp::profiler {
 void register_meta_kernels();
 
 // The groups it consists of, one a source file.
+void add_meta_accumulation(torch::Library& library);
 void add_meta_convolution(torch::Library& library);
 void add_meta_normalisation(torch::Library& library);
 void add_meta_attention(torch::Library& library);
