@@ -111,13 +111,16 @@ std::optional<std::int64_t> bytes_unless_zero(std::int64_t mebibytes) {
   return mebibytes * kMebibyte;
 }
 
-void check_mebibytes(std::string_view key, std::int64_t bytes, std::int64_t minimum_bytes) {
+// `rule` says where the minimum comes from.
+void check_mebibytes(std::string_view key, std::int64_t bytes, std::int64_t minimum_bytes,
+                     std::string_view rule) {
   if (bytes % kMebibyte != 0) {
     throw UsageError(concat("allocator ", key, " must be whole MiB, not '", bytes, "' bytes"));
   }
   if (bytes < minimum_bytes || bytes > static_cast<std::int64_t>(kMaxMebibytes) * kMebibyte) {
     throw UsageError(concat("allocator ", key, " must be in [", minimum_bytes / kMebibyte, ", ",
-                            exact_text(kMaxMebibytes), "], not '", bytes / kMebibyte, "'"));
+                            exact_text(kMaxMebibytes), "] (", rule, "), not '",
+                            bytes / kMebibyte, "'"));
   }
 }
 
@@ -134,14 +137,16 @@ std::string mebibytes_text(const std::optional<std::int64_t>& bytes) {
 }  // namespace
 
 void check(const AllocatorOptions& options) {
-  check_mebibytes("large_segment_mb", options.large_segment_bytes, kOwnSegmentBytes + kMebibyte);
-  // PyTorch's reason: a segment of its own size must still be split.
+  check_mebibytes("large_segment_mb", options.large_segment_bytes, kOwnSegmentBytes + kMebibyte,
+                  "more than 10");
   if (options.max_split_bytes) {
-    check_mebibytes("max_split_mb", *options.max_split_bytes, options.large_segment_bytes);
+    check_mebibytes("max_split_mb", *options.max_split_bytes, options.large_segment_bytes,
+                    "from large_segment_mb on, or 0 for none");
   }
   if (options.max_non_split_rounding_bytes) {
     check_mebibytes("max_non_split_rounding_mb", *options.max_non_split_rounding_bytes,
-                    options.large_segment_bytes);
+                    options.large_segment_bytes,
+                    "from large_segment_mb on, which 0 stands for");
   }
   for (const std::int64_t divisions : options.roundup_power2_divisions) check_divisions(divisions);
   const double threshold = options.garbage_collection_threshold;

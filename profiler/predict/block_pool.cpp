@@ -8,7 +8,7 @@ std::uint32_t BlockPool::index_of(int stream) {
   // Most requests are of the stream of the one before.
   if (last_index_ < streams_.size() && streams_[last_index_].stream == stream) return last_index_;
   const auto [found, added] = indices_.try_emplace(stream, stream_count());
-  if (added) streams_.push_back({stream, {}, {}});
+  if (added) streams_.push_back({.stream = stream});
   last_index_ = found->second;
   return last_index_;
 }
@@ -27,10 +27,18 @@ void BlockPool::erase(BlockId id) {
   if (!block.is_split()) unlink_whole(id);
 }
 
+BlockId BlockPool::take(std::uint32_t stream, FreeBlocks::Place place) {
+  FreeBlocks& free = streams_[stream].free;
+  const BlockId id = free[place].block;
+  free.erase_at(place);
+  if (!blocks_[id].is_split()) unlink_whole(id);
+  return id;
+}
+
 std::int64_t BlockPool::largest_free_bytes() const {
   std::int64_t largest = 0;
   for (const StreamBlocks& blocks : streams_) {
-    largest = std::max(largest, blocks.free.largest_bytes());
+    if (const FreeBlock* entry = blocks.free.largest()) largest = std::max(largest, entry->bytes);
   }
   return largest;
 }

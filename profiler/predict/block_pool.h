@@ -30,6 +30,8 @@ class BlockPool {
   // A block, in its final size and place, becomes free; or is free no longer.
   void insert(BlockId id);
   void erase(BlockId id);
+  // The same for the block at `place` in free_of(stream), which it returns.
+  BlockId take(std::uint32_t stream, FreeBlocks::Place place);
 
   // Free blocks that are whole segments, from the one that came first to be free.
   BlockId oldest_whole() const { return oldest_; }
@@ -44,8 +46,8 @@ class BlockPool {
  private:
   struct StreamBlocks {
     int stream = 0;
-    FreeBlocks free;
-    UnmappedBlocks unmapped;
+    FreeBlocks free = {};
+    UnmappedBlocks unmapped = {};
   };
 
   void append_whole(BlockId id);

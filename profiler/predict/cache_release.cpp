@@ -55,10 +55,11 @@ bool release_oversize(Heap& heap, PoolKind kind, std::uint32_t stream, std::int6
     return true;
   }
   std::int64_t released = 0;
-  while (released < wanted && free.largest_bytes() >= max_split) {
-    const FreeBlock largest = free[free.previous(free.end())];
-    heap.release_segment(largest.block);
-    released += largest.bytes;
+  while (released < wanted) {
+    const FreeBlock* const largest = free.largest();
+    if (largest == nullptr || largest->bytes < max_split) break;
+    released += largest->bytes;
+    heap.release_segment(largest->block);
   }
   return released >= wanted;
 }

@@ -102,27 +102,30 @@ class CachingAllocator::State {
     FreeBlocks::Place best = free.first_of_at_least(request.bytes);
     if (best == free.end()) return kNoBlock;
     if (options.expandable_segments) best = least_growable(free, best);
-    const FreeBlock found = free[best];
+    const std::int64_t found_bytes = free[best].bytes;
     // A candidate that may not be used ends the search.
     if (options.max_split_bytes) {
       const std::int64_t max_split = *options.max_split_bytes;
-      if (request.bytes < max_split ? found.bytes >= max_split
-                                    : found.bytes >= request.bytes + max_rounding_bytes()) {
+      if (request.bytes < max_split ? found_bytes >= max_split
+                                    : found_bytes >= request.bytes + max_rounding_bytes()) {
         return kNoBlock;
       }
     }
-    pool.erase(found.block);
-    return found.block;
+    return pool.take(request.stream, best);
   }
 
   // A block that can still grow counts as what it could grow to, so a larger one may fit better.
   FreeBlocks::Place least_growable(const FreeBlocks& free, FreeBlocks::Place best) const {
-    std::int64_t bytes = expandable_.growable_bytes(heap_.blocks[free[best].block]);
-    for (auto next = free.next(best); next != free.end(); next = free.next(next)) {
-      const std::int64_t next_bytes = expandable_.growable_bytes(heap_.blocks[free[next].block]);
-      if (next_bytes >= bytes) break;
+    const auto bytes_at = [&](FreeBlocks::Place place) {
+      return expandable_.growable_bytes(heap_.blocks[free[place].block]);
+    };
+    std::int64_t bytes = bytes_at(best);
+    // What comes later is no smaller, so it is better only than one that can grow.
+    while (bytes > free[best].bytes) {
+      const FreeBlocks::Place next = free.next(best);
+      if (next == free.end() || bytes_at(next) >= bytes) break;
       best = next;
-      bytes = next_bytes;
+      bytes = bytes_at(next);
     }
     return best;
   }

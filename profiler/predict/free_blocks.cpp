@@ -1,84 +1,93 @@
 #include "profiler/predict/free_blocks.h"
 
-#include <algorithm>
-#include <utility>
+#include <bit>
+
+#include "profiler/predict/request_size.h"
 
 namespace sbp::predict {
 namespace {
 
-bool is_before(const FreeBlock& one, const FreeBlock& other) {
-  return one.before(other);
+constexpr std::uint64_t bit(std::size_t position) {
+  return std::uint64_t{1} << position;
+}
+// The bits from `position` on; of position 64 none.
+constexpr std::uint64_t bits_from(std::size_t position) {
+  return position < 64 ? ~std::uint64_t{0} << position : 0;
+}
+std::size_t lowest(std::uint64_t bits) {
+  return static_cast<std::size_t>(std::countr_zero(bits));
+}
+std::size_t highest(std::uint64_t bits) {
+  return 63 - static_cast<std::size_t>(std::countl_zero(bits));
 }
 
 }  // namespace
 
-FreeBlocks::Place FreeBlocks::place_of(const FreeBlock& key) const {
-  const auto chunk = std::ranges::lower_bound(
-      chunks_, key, is_before, [](const Chunk& some) -> const FreeBlock& { return some.last; });
-  if (chunk == chunks_.end()) return end();
-  const FreeBlock* const entry = std::lower_bound(chunk->begin(), chunk->end(), key, is_before);
-  return {static_cast<std::size_t>(chunk - chunks_.begin()),
-          static_cast<std::size_t>(entry - chunk->begin())};
-}
-
 void FreeBlocks::insert(const FreeBlock& entry) {
-  if (chunks_.empty()) chunks_.push_back({entry, 0, std::make_unique<Entries>()});
-  Place place = place_of(entry);
-  if (place.chunk == chunks_.size()) place = {chunks_.size() - 1, chunks_.back().count};
-  if (chunks_[place.chunk].count == kCapacity) {
-    halve(place.chunk);
-    const std::size_t lower_count = chunks_[place.chunk].count;
-    if (place.entry > lower_count) place = {place.chunk + 1, place.entry - lower_count};
-  }
-  Chunk& chunk = chunks_[place.chunk];
-  FreeBlock* const at = chunk.begin() + place.entry;
-  std::move_backward(at, chunk.end(), chunk.end() + 1);
-  *at = entry;
-  ++chunk.count;
-  chunk.last = chunk.end()[-1];
+  const std::size_t index = bin_of(entry.bytes);
+  const std::size_t group = index / kBinsInGroup;
+  if (groups_[group] == nullptr) groups_[group] = std::make_unique<Group>();
+  bin(index).insert(entry);
+  used_[group] |= bit(index % kBinsInGroup);
+  used_groups_ |= bit(group);
 }
 
 void FreeBlocks::erase(const FreeBlock& entry) {
-  const Place place = place_of(entry);
-  Chunk& chunk = chunks_[place.chunk];
-  FreeBlock* const at = chunk.begin() + place.entry;
-  std::move(at + 1, chunk.end(), at);
-  if (--chunk.count == 0) {
-    chunks_.erase(chunks_.begin() + static_cast<std::ptrdiff_t>(place.chunk));
-    return;
+  const std::size_t index = bin_of(entry.bytes);
+  bin(index).erase(entry);
+  if (bin(index).empty()) mark_empty(index);
+}
+
+void FreeBlocks::erase_at(Place place) {
+  bin(place.bin).erase_at(place.in_bin);
+  if (bin(place.bin).empty()) mark_empty(place.bin);
+}
+
+FreeBlocks::Place FreeBlocks::first_of_at_least(std::int64_t bytes) const {
+  const std::size_t index = bin_of(bytes);
+  std::size_t used = used_from(index);
+  if (used == index) {
+    const SortedBlocks& blocks = bin(index);
+    const SortedBlocks::Place place = blocks.first_of_at_least(bytes);
+    if (place != blocks.end()) return {index, place};
+    used = used_from(index + 1);
   }
-  chunk.last = chunk.end()[-1];
-  if (place.chunk + 1 < chunks_.size()) join(place.chunk);
-  if (place.chunk > 0) join(place.chunk - 1);
+  return {used, {}};
 }
 
 FreeBlocks::Place FreeBlocks::next(Place place) const {
-  if (++place.entry == chunks_[place.chunk].count) place = {place.chunk + 1, 0};
+  place.in_bin = bin(place.bin).next(place.in_bin);
+  if (place.in_bin == bin(place.bin).end()) place = {used_from(place.bin + 1), {}};
   return place;
 }
 
-FreeBlocks::Place FreeBlocks::previous(Place place) const {
-  if (place.entry > 0) return {place.chunk, place.entry - 1};
-  return {place.chunk - 1, chunks_[place.chunk - 1].count - 1};
+const FreeBlock* FreeBlocks::largest() const {
+  if (used_groups_ == 0) return nullptr;
+  const std::size_t group = highest(used_groups_);
+  return &(*groups_[group])[highest(used_[group])].largest();
 }
 
-void FreeBlocks::halve(std::size_t chunk) {
-  Chunk upper{chunks_[chunk].last, kCapacity / 2, std::make_unique<Entries>()};
-  Chunk& lower = chunks_[chunk];
-  lower.count = kCapacity - upper.count;
-  std::move(lower.end(), lower.end() + upper.count, upper.begin());
-  lower.last = lower.end()[-1];
-  chunks_.insert(chunks_.begin() + static_cast<std::ptrdiff_t>(chunk) + 1, std::move(upper));
+std::size_t FreeBlocks::bin_of(std::int64_t bytes) {
+  const auto units = static_cast<std::uint64_t>(bytes / kMinBlockBytes);
+  // Up to 127 units a bin each; then 64 bins for each power of two.
+  const std::size_t shift = units < 2 * kBinsInGroup ? 0 : highest(units) - 6;
+  return shift * kBinsInGroup + static_cast<std::size_t>(units >> shift);
 }
 
-void FreeBlocks::join(std::size_t lower) {
-  Chunk& one = chunks_[lower];
-  const Chunk& other = chunks_[lower + 1];
-  if (one.count + other.count > kCapacity / 2) return;
-  std::move(other.begin(), other.end(), one.end());
-  one.count += other.count;
-  one.last = other.last;
-  chunks_.erase(chunks_.begin() + static_cast<std::ptrdiff_t>(lower) + 1);
+std::size_t FreeBlocks::used_from(std::size_t index) const {
+  if (index >= kBins) return kBins;
+  const std::size_t group = index / kBinsInGroup;
+  const std::uint64_t here = used_[group] & bits_from(index % kBinsInGroup);
+  if (here != 0) return group * kBinsInGroup + lowest(here);
+  const std::uint64_t above = used_groups_ & bits_from(group + 1);
+  if (above == 0) return kBins;
+  return lowest(above) * kBinsInGroup + lowest(used_[lowest(above)]);
+}
+
+void FreeBlocks::mark_empty(std::size_t index) {
+  const std::size_t group = index / kBinsInGroup;
+  used_[group] &= ~bit(index % kBinsInGroup);
+  if (used_[group] == 0) used_groups_ &= ~bit(group);
 }
 
 }  // namespace sbp::predict

@@ -1,77 +1,58 @@
-// The free blocks of one stream in one pool, by size and then by address: a flat ordered set.
+// The free blocks of one stream in one pool, by size and then by address.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
-#include <tuple>
 #include <vector>
 
-#include "profiler/predict/block_table.h"
+#include "profiler/predict/sorted_blocks.h"
 
 namespace sbp::predict {
 
-struct FreeBlock {
-  std::int64_t bytes = 0;
-  std::uint64_t address = 0;
-  BlockId block = kNoBlock;
-
-  bool before(const FreeBlock& other) const {
-    return bytes != other.bytes ? bytes < other.bytes : address < other.address;
-  }
-};
-
-// Sorted chunks of neighbours, and a directory of their last entries.
+// Sets of blocks of nearly one size, found by arithmetic; a bit says which of them have any. So
+// only blocks of nearly one size are searched.
 class FreeBlocks {
  public:
   // Where an entry is; ends with the next change of the set.
   struct Place {
-    std::size_t chunk = 0;
-    std::size_t entry = 0;
+    std::size_t bin = 0;
+    SortedBlocks::Place in_bin;
     bool operator==(const Place&) const = default;
   };
 
-  bool empty() const { return chunks_.empty(); }
   void insert(const FreeBlock& entry);
   // `entry` must be there.
   void erase(const FreeBlock& entry);
+  void erase_at(Place place);
 
   // The smallest of at least `bytes`, of those the lowest address; end() where there is none.
-  Place first_of_at_least(std::int64_t bytes) const { return place_of({.bytes = bytes}); }
-  Place begin() const { return {0, 0}; }
-  Place end() const { return {chunks_.size(), 0}; }
+  Place first_of_at_least(std::int64_t bytes) const;
+  Place end() const { return {kBins, {}}; }
   Place next(Place place) const;
-  // Not of begin().
-  Place previous(Place place) const;
-  const FreeBlock& operator[](Place place) const {
-    return chunks_[place.chunk].entries->at[place.entry];
-  }
-  // None where the set is empty.
-  std::int64_t largest_bytes() const { return empty() ? 0 : chunks_.back().last.bytes; }
+  const FreeBlock& operator[](Place place) const { return bin(place.bin)[place.in_bin]; }
+  // The one that nothing comes after; none where the set is empty.
+  const FreeBlock* largest() const;
 
  private:
-  static constexpr std::size_t kCapacity = 64;
-  struct Entries {
-    std::array<FreeBlock, kCapacity> at;
-  };
-  struct Chunk {
-    FreeBlock last;
-    std::size_t count = 0;  // at least 1
-    std::unique_ptr<Entries> entries;
+  // Sizes that share their power of two fall in 64 bins, so a bin spans less than 1/64 of its size.
+  static constexpr std::size_t kBinsInGroup = 64;
+  static constexpr std::size_t kGroups = 48;  // up to 2^60 bytes
+  static constexpr std::size_t kBins = kBinsInGroup * kGroups;
+  using Group = std::array<SortedBlocks, kBinsInGroup>;
 
-    FreeBlock* begin() const { return entries->at.data(); }
-    FreeBlock* end() const { return begin() + count; }
-  };
+  static std::size_t bin_of(std::int64_t bytes);
+  SortedBlocks& bin(std::size_t index) const {
+    return (*groups_[index / kBinsInGroup])[index % kBinsInGroup];
+  }
+  // The first bin from `index` on that is not empty; kBins where there is none.
+  std::size_t used_from(std::size_t index) const;
+  void mark_empty(std::size_t index);
 
-  // The first entry that is not before `key`.
-  Place place_of(const FreeBlock& key) const;
-  void halve(std::size_t chunk);
-  // Puts chunk `lower` and the next into one where both are rather empty.
-  void join(std::size_t lower);
-
-  std::vector<Chunk> chunks_;
+  std::array<std::unique_ptr<Group>, kGroups> groups_;  // made when first used
+  std::array<std::uint64_t, kGroups> used_{};           // a bit a bin
+  std::uint64_t used_groups_ = 0;                       // a bit a group
 };
 
 }  // namespace sbp::predict
