@@ -20,17 +20,17 @@ namespace autograd = torch::autograd;
 
 constexpr double kSix = 6.0;
 
-struct CodedActivationBackward : autograd::Node {
-  explicit CodedActivationBackward(autograd::edge_list edges) : Node(std::move(edges)) {}
+struct CodedReluBackward : autograd::Node {
+  explicit CodedReluBackward(autograd::edge_list edges) : Node(std::move(edges)) {}
 
   autograd::variable_list apply(autograd::variable_list&& gradients) override {
     if (!gradients[0].defined()) return {at::Tensor()};
-    return {at::threshold_backward(gradients[0], passes.decode(), 0)};
+    return {at::threshold_backward(gradients[0], result.decode(), 0)};
   }
-  void release_variables() override { passes.release(); }
-  std::string name() const override { return "CodedActivationBackward"; }
+  void release_variables() override { result.release(); }
+  std::string name() const override { return "CodedReluBackward"; }
 
-  SavedCode passes;
+  SavedCode result;
 };
 
 at::Tensor activate_in_place(Activation kind, at::Tensor x) {
@@ -58,22 +58,14 @@ at::Tensor activate(Activation kind, const at::Tensor& x, bool in_place) {
   throw Error("an activation of no known kind");
 }
 
-bool has_binary_derivative(Activation kind) {
-  return kind == Activation::relu || kind == Activation::relu6;
-}
-
-at::Tensor coded_activation(Activation kind, const at::Tensor& x, const Coding& coding) {
-  if (!has_binary_derivative(kind)) {
-    throw Error("the signs of its result are no code for an activation other than relu and relu6");
-  }
+at::Tensor coded_relu(const at::Tensor& x, const Coding& coding) {
   const bool recording = autograd::compute_requires_grad(x);
-  auto node = recording
-                  ? c10::make_intrusive<CodedActivationBackward>(autograd::collect_next_edges(x))
-                  : c10::intrusive_ptr<CodedActivationBackward>();
+  auto node = recording ? c10::make_intrusive<CodedReluBackward>(autograd::collect_next_edges(x))
+                        : c10::intrusive_ptr<CodedReluBackward>();
   const c10::NoGradGuard no_grad;
-  at::Tensor y = activate(kind, x, /*in_place=*/false);
+  at::Tensor y = at::relu(x);
   if (!recording) return y;
-  node->passes.keep(kind == Activation::relu6 ? y.mul(y.lt(kSix)) : y, coding);
+  node->result.keep(y, coding);
   autograd::set_history(y, node);
   return y;
 }

@@ -256,7 +256,11 @@ at::Tensor Execution::activation(SiteId site, Activation kind, const at::Tensor&
   const ScopedLayer scope(sites_[site].layer);
   const Coding code = coding(site, SavedRole::nonlinearity_output);
   if (!code) return activate(kind, x, in_place && step_.observer == nullptr);
-  return coded(site, code, [&](const Coding& how) { return coded_activation(kind, x, how); });
+  if (kind != Activation::relu) {
+    throw Error(concat("the result of '", sites_[site].name, "' cannot be coded: only that of a ",
+                       "ReLU can"));
+  }
+  return coded(site, code, [&](const Coding& how) { return coded_relu(x, how); });
 }
 
 at::Tensor Execution::attention(SiteId site, const at::Tensor& x, const AttentionBranch& branch) {

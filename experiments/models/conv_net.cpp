@@ -122,9 +122,7 @@ class ConvNet : public Model {
 
   Operation make_activation(const LayerSpec& spec) {
     const SiteId site = add_site(spec.name, SiteKind::nonlinearity);
-    const bool keeps_result = has_binary_derivative(spec.activation) &&
-                              (spec.in_place || spec.activation == Activation::relu);
-    input_from_ = keeps_result ? site : -1;
+    input_from_ = spec.activation == Activation::relu ? site : -1;
     return [site, kind = spec.activation, in_place = spec.in_place](Execution& run,
                                                                     const at::Tensor& x) {
       return run.activation(site, kind, x, in_place);

@@ -76,44 +76,60 @@ SpecSchema vit_schema(const VitSize& size, std::string summary) {
 
 struct ConvnextSize {
   std::string_view name, depths, dims;
+  std::string_view torchvision_drop_path;
+};
+
+constexpr ConvnextSize kConvnextSizes[] = {
+    {"convnext_tiny", "[3;3;9;3]", "[96;192;384;768]", "0.1"},
+    {"convnext_small", "[3;3;27;3]", "[96;192;384;768]", "0.4"},
+    {"convnext_base", "[3;3;27;3]", "[128;256;512;1024]", "0.5"},
+    {"convnext", "[3;3;9;3]", "[96;192;384;768]", "0"},
 };
 
 SpecSchema convnext_schema(const ConvnextSize& size, std::string summary) {
   std::vector<KeySchema> keys = input_keys(0);
-  keys.insert(keys.end(), {{.key = "depths",
-                            .default_value = std::string(size.depths),
-                            .help = "blocks of each stage, [3;3;9;3]"},
-                           {.key = "dims",
-                            .default_value = std::string(size.dims),
-                            .help = "width of each stage, [96;192;384;768]"},
-                           count("stem", 4, "side of the first patch in pixels; 2 or 1 for 32x32"),
-                           {.key = "layer_scale",
-                            .kind = ValueKind::real,
-                            .default_value = "1e-6",
-                            .help = "first value of a block's scale; 0: no scale",
-                            .minimum = 0.0,
-                            .maximum = 1e6},
-                           word_key("norm", {"fused", "unfused"},
-                                    "unfused: stem and downsampling normalise by plain operators, "
-                                    "a baseline of published figures")});
+  keys.insert(keys.end(),
+              {{.key = "depths",
+                .default_value = std::string(size.depths),
+                .help = "blocks of each stage, [3;3;9;3]"},
+               {.key = "dims",
+                .default_value = std::string(size.dims),
+                .help = "width of each stage, [96;192;384;768]"},
+               count("stem", 4, "side of the first patch in pixels; 2 or 1 for 32x32"),
+               {.key = "layer_scale",
+                .kind = ValueKind::real,
+                .default_value = "1e-6",
+                .help = "first value of a block's scale; 0: no scale",
+                .minimum = 0.0,
+                .maximum = 1e6},
+               word_key("norm", {"fused", "unfused"},
+                        "unfused: stem and downsampling normalise by plain operators, "
+                        "a baseline of published figures"),
+               word_key("build", {"own", "torchvision"},
+                        "torchvision: its downsampling by convolution, its sums in place, its "
+                        "drop path")});
   for (KeySchema& key : drop_keys()) keys.push_back(std::move(key));
+  KeySchema& drop_path = *std::ranges::find(keys, "drop_path", &KeySchema::key);
+  drop_path.default_value = "auto";
+  drop_path.help += concat("; auto: 0, with build=torchvision ", size.torchvision_drop_path);
   return {std::string(size.name), std::move(summary), std::move(keys)};
 }
 
 std::vector<SpecSchema> convnext_schemas() {
-  constexpr ConvnextSize kPresets[] = {
-      {"convnext_tiny", "[3;3;9;3]", "[96;192;384;768]"},
-      {"convnext_small", "[3;3;27;3]", "[96;192;384;768]"},
-      {"convnext_base", "[3;3;27;3]", "[128;256;512;1024]"},
-  };
   std::vector<SpecSchema> schemas;
-  for (const ConvnextSize& preset : kPresets) {
-    schemas.push_back(
-        convnext_schema(preset, concat("depths ", preset.depths, ", widths ", preset.dims)));
+  for (const ConvnextSize& size : kConvnextSizes) {
+    schemas.push_back(convnext_schema(
+        size, size.name == "convnext" ? "a ConvNeXt of any size"
+                                      : concat("depths ", size.depths, ", widths ", size.dims)));
   }
-  schemas.push_back(
-      convnext_schema({"convnext", "[3;3;9;3]", "[96;192;384;768]"}, "a ConvNeXt of any size"));
   return schemas;
+}
+
+void fill_drop_path(Spec& spec) {
+  const auto size = std::ranges::find(kConvnextSizes, spec.name, &ConvnextSize::name);
+  if (size == std::end(kConvnextSizes)) return;
+  const bool torchvision = spec.text("build") == "torchvision";
+  fill_auto(spec, "drop_path", torchvision ? size->torchvision_drop_path : "0");
 }
 
 // A list of whole numbers from 1 on: "[3;3;9;3]".
@@ -142,7 +158,8 @@ std::unique_ptr<Model> build_convnext(const Spec& spec, const BuildOptions& opti
                         .layer_scale = spec.real("layer_scale"),
                         .drop_path = spec.real("drop_path"),
                         .dropout = spec.real("dropout"),
-                        .unfused_norm = spec.text("norm") == "unfused"},
+                        .unfused_norm = spec.text("norm") == "unfused",
+                        .torchvision = spec.text("build") == "torchvision"},
                        options);
 }
 
@@ -228,6 +245,7 @@ Spec fit_to_data(const Spec& spec, const ImageGeometry& data) {
   fill_zero(fitted, "image", data.height);
   fill_zero(fitted, "channels", data.channels);
   fill_zero(fitted, "classes", data.classes);
+  fill_drop_path(fitted);
   return fitted;
 }
 

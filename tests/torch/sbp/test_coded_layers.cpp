@@ -204,7 +204,7 @@ TEST_CASE("a coded ReLU has the plain gradient") {
   };
   const Layer plain = [](const auto& x, const auto&, const auto&) { return at::relu(x); };
   const Layer coded = [](const auto& x, const auto&, const auto&) {
-    return coded_activation(Activation::relu, x, {.codec = std::make_shared<Signs>()});
+    return coded_relu(x, {.codec = std::make_shared<Signs>()});
   };
   at::manual_seed(5);
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
