@@ -119,8 +119,8 @@ void check_mebibytes(std::string_view key, std::int64_t bytes, std::int64_t mini
   }
   if (bytes < minimum_bytes || bytes > static_cast<std::int64_t>(kMaxMebibytes) * kMebibyte) {
     throw UsageError(concat("allocator ", key, " must be in [", minimum_bytes / kMebibyte, ", ",
-                            exact_text(kMaxMebibytes), "] (", rule, "), not '",
-                            bytes / kMebibyte, "'"));
+                            exact_text(kMaxMebibytes), "] (", rule, "), not '", bytes / kMebibyte,
+                            "'"));
   }
 }
 
@@ -145,8 +145,7 @@ void check(const AllocatorOptions& options) {
   }
   if (options.max_non_split_rounding_bytes) {
     check_mebibytes("max_non_split_rounding_mb", *options.max_non_split_rounding_bytes,
-                    options.large_segment_bytes,
-                    "from large_segment_mb on, which 0 stands for");
+                    options.large_segment_bytes, "from large_segment_mb on, which 0 stands for");
   }
   for (const std::int64_t divisions : options.roundup_power2_divisions) check_divisions(divisions);
   const double threshold = options.garbage_collection_threshold;

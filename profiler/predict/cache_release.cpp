@@ -34,13 +34,14 @@ void collect(Heap& heap) {
   while (heap.reserved_bytes() > threshold_bytes && pool.whole_count() > 0) {
     const double average_age =
         static_cast<double>(pool.total_age()) / static_cast<double>(pool.whole_count());
-    // The list is in the order of age, and its first is never below the average.
+    // The list is in the order of age.
     std::vector<BlockId> old;
     for (BlockId id = pool.oldest_whole();
          id != kNoBlock && static_cast<double>(pool.age(id)) >= average_age;
          id = heap.blocks[id].younger) {
       old.push_back(id);
     }
+    if (old.empty()) return;
     release_each(heap, std::move(old), pool);
   }
 }

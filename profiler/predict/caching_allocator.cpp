@@ -210,12 +210,12 @@ class CachingAllocator::State {
     heap_.statistics.add(&PoolStatistics::inactive_split, pool, change);
   }
 
-  // The first `count` of those that wait.
+  // The first `count` of those that wait: all that are completed, or all.
   void retire_waiting(std::size_t count) {
     if (count == 0) return;
     for (std::size_t i = 0; i < count; ++i) retire(waiting_[i]);
     waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(count));
-    completed_ -= std::min(completed_, count);
+    completed_ = 0;
   }
 
   bool collects() const {

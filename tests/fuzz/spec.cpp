@@ -6,6 +6,7 @@
 
 #include "experiments/data/augmentation.h"
 #include "experiments/data/dataset.h"
+#include "profiler/predict/allocator_options.h"
 #include "sbp/base/device_id.h"
 #include "sbp/layer_choice.h"
 #include "sbp/sbp_strategy.h"
@@ -93,6 +94,12 @@ SBP_FUZZ_TARGET(spec) {
   fuzz::refused_or([&] {
     const std::vector<Spec> specs = experiments::parse_augmentation(text);
     experiments::make_augmentation(specs);
+  });
+  fuzz::refused_or([&] {
+    const predict::AllocatorOptions options = predict::parse_allocator_options(std::string(text));
+    const std::string resolved = predict::to_string(options);
+    fuzz::require(predict::to_string(predict::parse_allocator_options(resolved)) == resolved,
+                  "allocator options read alike");
   });
   fuzz::refused_or([&] {
     const DeviceId device = parse_device(text);

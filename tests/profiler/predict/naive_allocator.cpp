@@ -69,17 +69,16 @@ std::optional<NaiveAllocator::Given> NaiveAllocator::allocate(std::int64_t bytes
   Range& range = ranges_[found->range];
   const std::int64_t rest = at(*found).bytes - size;
   const bool fine = small || options_.expandable_segments;
-  const bool splits = fine ? rest >= 512
-                           : rest > kMiB && (!options_.max_split_bytes ||
-                                             size < *options_.max_split_bytes);
+  const bool splits =
+      fine ? rest >= 512
+           : rest > kMiB && (!options_.max_split_bytes || size < *options_.max_split_bytes);
   if (splits) {
     Piece tail = at(*found);
     tail.address = end_of(tail.address, size);
     tail.bytes = rest;
     tail.entry = searches(small);
     at(*found).bytes = size;
-    range.pieces.insert(range.pieces.begin() + static_cast<std::ptrdiff_t>(found->piece) + 1,
-                        tail);
+    range.pieces.insert(range.pieces.begin() + static_cast<std::ptrdiff_t>(found->piece) + 1, tail);
   }
   Piece& piece = at(*found);
   piece.state = State::allocated;
@@ -201,8 +200,8 @@ std::optional<NaiveAllocator::Found> NaiveAllocator::new_memory(bool small, int 
 std::optional<NaiveAllocator::Found> NaiveAllocator::grow(bool small, int stream,
                                                           std::int64_t bytes) {
   const std::int64_t step = unit(small);
-  const std::int64_t whole = up_to(
-      options_.device_total_bytes + options_.device_total_bytes / 8, step);
+  const std::int64_t whole =
+      up_to(options_.device_total_bytes + options_.device_total_bytes / 8, step);
   if (bytes > whole) return std::nullopt;
   // The lowest stretch of free and unmapped pieces that is long enough. It begins at an unmapped
   // piece, or at a free one right before such.
@@ -256,8 +255,8 @@ std::optional<NaiveAllocator::Found> NaiveAllocator::grow(bool small, int stream
 }
 
 void NaiveAllocator::collect() {
-  const auto threshold = static_cast<std::int64_t>(
-      options_.garbage_collection_threshold * static_cast<double>(*options_.limit_bytes));
+  const auto threshold = static_cast<std::int64_t>(options_.garbage_collection_threshold *
+                                                   static_cast<double>(*options_.limit_bytes));
   while (statistics_.total.reserved.current > threshold) {
     double total = 0;
     int wholes = 0;
@@ -337,8 +336,8 @@ void NaiveAllocator::unmap_units(std::uint64_t address) {
   std::vector<Piece> parts;
   const auto part = [&](std::int64_t begin, std::int64_t end, State state) {
     if (begin == end) return;
-    parts.push_back({.address = end_of(range.address, begin), .bytes = end - begin,
-                     .state = state});
+    parts.push_back(
+        {.address = end_of(range.address, begin), .bytes = end - begin, .state = state});
   };
   part(offset, first, State::free);
   part(first, last, State::unmapped);

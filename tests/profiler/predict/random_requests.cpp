@@ -21,7 +21,8 @@ AllocatorOptions random_options(std::mt19937& random) {
     }
   }
   if (one_in(random, 2)) {
-    options.limit_bytes = one_of(random, {60, 100, 250, 700}) * kMebibyte + (one_in(random, 2) ? 777 : 0);
+    options.limit_bytes =
+        one_of(random, {60, 100, 250, 700}) * kMebibyte + (one_in(random, 2) ? 777 : 0);
   }
   if (one_in(random, 2)) {
     options.garbage_collection_threshold = one_of(random, {0.2, 0.5, 0.8, 0.95});

@@ -20,6 +20,8 @@ Value one_of(std::mt19937& random, const Value (&values)[count]) {
   return values[random() % count];
 }
 
-inline bool one_in(std::mt19937& random, unsigned count) { return random() % count == 0; }
+inline bool one_in(std::mt19937& random, unsigned count) {
+  return random() % count == 0;
+}
 
 }  // namespace sbp::predict::tests

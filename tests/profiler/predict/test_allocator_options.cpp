@@ -91,8 +91,10 @@ TEST_CASE("allocator options: what PyTorch refuses is refused, with the value an
   CHECK(refused("max_split_mb=19") ==
         "allocator max_split_mb must be in [20, 1073741824] (from large_segment_mb on, or 0 for "
         "none), not '19'");
-  CHECK(says(refused("large_segment_mb=32,max_split_mb=25"), "in [32, 1073741824] (from large_segment_mb"));
-  CHECK(says(refused("max_split_mb=25,large_segment_mb=32"), "in [32, 1073741824] (from large_segment_mb"));
+  CHECK(says(refused("large_segment_mb=32,max_split_mb=25"),
+             "in [32, 1073741824] (from large_segment_mb"));
+  CHECK(says(refused("max_split_mb=25,large_segment_mb=32"),
+             "in [32, 1073741824] (from large_segment_mb"));
   CHECK(says(refused("max_non_split_rounding_mb=5"), "in [20, 1073741824] (from large_segment_mb"));
   CHECK(says(refused("large_segment_mb=10"), "large_segment_mb must be in [11, 1073741824]"));
   CHECK(says(refused("garbage_collection_threshold=1"), "[0, 1), not '1'"));

@@ -222,6 +222,31 @@ TEST_CASE("caching allocator: more than an expandable range is out of memory") {
   CHECK(allocator.allocate(50 * kMiB).has_value());
 }
 
+TEST_CASE("caching allocator: a block that can grow is left only for one that is smaller then") {
+  AllocatorOptions options = expandable();
+  options.device_total_bytes = 80 * kMiB;  // ranges of 100
+  CachingAllocator allocator(options);
+  held(allocator, 20 * kMiB);
+  const Handle last = held(allocator, 5 * kMiB);
+  const Handle rest = held(allocator, 75 * kMiB);
+  const Handle other = held(allocator, 75 * kMiB);  // in a second range
+  held(allocator, 25 * kMiB);
+  allocator.free(rest);
+  allocator.empty_cache();  // 15 MiB stay, behind them 60 are unmapped
+  allocator.free(other);
+  const auto behind_last = allocator.place(last).address + static_cast<std::uint64_t>(5 * kMiB);
+  CHECK(allocator.place(held(allocator, 10 * kMiB)).address == behind_last);
+}
+
+TEST_CASE("caching allocator: an oversize block may be larger by less than the rounding") {
+  AllocatorOptions options;
+  options.max_split_bytes = 20 * kMiB;
+  CachingAllocator allocator(options);
+  allocator.free(held(allocator, 60 * kMiB));
+  CHECK(allocator.place(held(allocator, 40 * kMiB)).block_bytes == 40 * kMiB);
+  CHECK(allocator.place(held(allocator, 40 * kMiB + 1)).block_bytes == 60 * kMiB);
+}
+
 TEST_CASE("caching allocator: many streams and many segments") {
   CachingAllocator allocator((AllocatorOptions()));
   std::vector<Handle> handles;

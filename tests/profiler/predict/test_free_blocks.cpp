@@ -65,8 +65,8 @@ TEST_CASE("free blocks: a set in the order of size and address") {
   }
   SUBCASE("all sizes") {
     check_as_a_set(random, [&] {
-      const auto units = (std::int64_t{1} << (random() % 52)) +
-                         static_cast<std::int64_t>(random() % 1000);
+      const auto units =
+          (std::int64_t{1} << (random() % 52)) + static_cast<std::int64_t>(random() % 1000);
       return 512 * std::min(units, std::int64_t{1} << 51);
     });
   }

@@ -171,8 +171,8 @@ class Checked {
 
  private:
   void note(const SegmentEvent& event) {
-    const bool taken = event.kind == SegmentEvent::Kind::allocated ||
-                       event.kind == SegmentEvent::Kind::mapped;
+    const bool taken =
+        event.kind == SegmentEvent::Kind::allocated || event.kind == SegmentEvent::Kind::mapped;
     by_events_ += taken ? event.bytes : -event.bytes;
     // An unmapping may undo several mappings.
     allocs_beyond_frees_ += taken ? 1 : -1;
