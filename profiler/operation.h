@@ -21,6 +21,7 @@ struct Operation {
   OperationKind kind = OperationKind::convolution;
   std::uint8_t element_bytes = 4;
   bool channels_last = false;
+  bool has_bias = false;  // of matrix products
   // Of convolutions and batch norms, [batch, channels, depth, height, width]; an image's depth is
   // 1. Of matrix products input is {batch, rows, inner, 1, 1} and output {batch, rows, columns, 1,
   // 1}.

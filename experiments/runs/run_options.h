@@ -37,9 +37,9 @@ constexpr const char* word_of(ZeroGrad when) {
   return kZeroGradWords[static_cast<int>(when)];
 }
 
-// Whose training loop a prediction is for: one in Python, whose names keep a step's batch and
-// logits alive until the next step's replace them and whose optimizers take all parameters at once,
-// or this program's own.
+// Whose training loop a prediction is for: one in Python, whose names keep a step's logits and loss
+// alive until the next step's replace them and whose optimizers take all parameters at once, or
+// this program's own.
 enum class TrainingLoop { python, sbp };
 constexpr const char* word_of(TrainingLoop loop) {
   return loop == TrainingLoop::python ? "python" : "sbp";

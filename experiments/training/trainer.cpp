@@ -108,7 +108,10 @@ void Trainer::run_batch(const Batch& batch, std::int64_t index, std::int64_t ste
                         StepResult& result, const StepHooks& hooks) {
   Stopwatch part;
   const auto count = static_cast<double>(options_.accumulate);
-  if (!options_.names_live_on) tensors = {};  // before the next ones are made
+  // Before the next ones are made.
+  tensors.images.reset();
+  tensors.targets.reset();
+  if (!options_.names_live_on) tensors = {};
   load(batch, tensors);
   if (hooks.batch_ready) hooks.batch_ready(tensors.images, tensors.targets);
   begin_batch(step * options_.accumulate + index, batch.size);

@@ -64,8 +64,8 @@ struct TrainerOptions {
   std::int64_t accumulate = 1;  // batches whose gradients make one update
   double clip_norm = 0.0;       // of all gradients together, at most; 0: as they are
   double ema_decay = 0.0;       // of the averaged weights; 0: none are kept
-  // Batch, logits and loss live on until the next step has made its own, as the names of a Python
-  // loop do; else they die with the step.
+  // Logits and loss live on until the next step has made its own, as the names of a Python loop do
+  // (whose batch dies when the loader's next one takes its names); else they die with the step.
   bool names_live_on = false;
   // A loss or gradient that is not finite makes no update. Never on Meta.
   bool stop_at_non_finite = true;

@@ -20,29 +20,28 @@ constexpr std::int64_t kLtWorkspace = kMiB;
 struct Card {
   std::string_view name, summary;
   std::int64_t memory_bytes;  // as nvidia-smi shows it
-  std::int64_t cublas_workspace_bytes = kWorkspace;
-  bool tensor_cores = true;  // that convolutions of fp32 may use (TF32: from Ampere on)
+  int compute_capability = 0;
 };
 
 constexpr Card kCards[] = {
-    {"a100", "A100, 80 GB", 81'920 * kMiB},
-    {"a100_40gb", "A100, 40 GB", 40'960 * kMiB},
-    {"a10", "A10 and A10G, 24 GB", 23'028 * kMiB},
-    {"a5000", "RTX A5000, 24 GB", 24'564 * kMiB},
-    {"a6000", "RTX A6000, 48 GB", 49'140 * kMiB},
-    {"b200", "B200, 180 GB", 183'359 * kMiB, kHopperWorkspace},
-    {"h100", "H100, 80 GB", 81'559 * kMiB, kHopperWorkspace},
-    {"h200", "H200, 141 GB", 143'771 * kMiB, kHopperWorkspace},
-    {"l4", "L4, 24 GB", 23'034 * kMiB},
-    {"l40s", "L40S, 48 GB", 46'068 * kMiB},
-    {"rtx2080ti", "GeForce RTX 2080 Ti, 11 GB", 11'264 * kMiB, kWorkspace, false},
-    {"rtx3060", "GeForce RTX 3060, 12 GB", 12'622'168'064},
-    {"rtx3090", "GeForce RTX 3090, 24 GB", 24'576 * kMiB},
-    {"rtx4060", "GeForce RTX 4060, 8 GB", 8'318'222'336},
-    {"rtx4090", "GeForce RTX 4090, 24 GB", 24'564 * kMiB},
-    {"t4", "T4, 16 GB", 15'360 * kMiB, kWorkspace, false},
-    {"v100", "V100, 16 GB", 16'160 * kMiB, kWorkspace, false},
-    {"v100_32gb", "V100, 32 GB", 32'510 * kMiB, kWorkspace, false},
+    {"a100", "A100, 80 GB", 81'920 * kMiB, 80},
+    {"a100_40gb", "A100, 40 GB", 40'960 * kMiB, 80},
+    {"a10", "A10 and A10G, 24 GB", 23'028 * kMiB, 86},
+    {"a5000", "RTX A5000, 24 GB", 24'564 * kMiB, 86},
+    {"a6000", "RTX A6000, 48 GB", 49'140 * kMiB, 86},
+    {"b200", "B200, 180 GB", 183'359 * kMiB, 100},
+    {"h100", "H100, 80 GB", 81'559 * kMiB, 90},
+    {"h200", "H200, 141 GB", 143'771 * kMiB, 90},
+    {"l4", "L4, 24 GB", 23'034 * kMiB, 89},
+    {"l40s", "L40S, 48 GB", 46'068 * kMiB, 89},
+    {"rtx2080ti", "GeForce RTX 2080 Ti, 11 GB", 11'264 * kMiB, 75},
+    {"rtx3060", "GeForce RTX 3060, 12 GB", 12'622'168'064, 86},
+    {"rtx3090", "GeForce RTX 3090, 24 GB", 24'576 * kMiB, 86},
+    {"rtx4060", "GeForce RTX 4060, 8 GB", 8'318'222'336, 89},
+    {"rtx4090", "GeForce RTX 4090, 24 GB", 24'564 * kMiB, 89},
+    {"t4", "T4, 16 GB", 15'360 * kMiB, 75},
+    {"v100", "V100, 16 GB", 16'160 * kMiB, 70},
+    {"v100_32gb", "V100, 32 GB", 32'510 * kMiB, 70},
 };
 
 // With kernels loaded when they first run, as is the default since CUDA 11.8 (pytorch#86509).
@@ -69,9 +68,10 @@ DeviceProfile profile_of(const Card& card) {
   return {.name = std::string(card.name),
           .memory_bytes = card.memory_bytes,
           .context_bytes = kContext,
-          .cublas_workspace_bytes = card.cublas_workspace_bytes,
+          .cublas_workspace_bytes = card.compute_capability >= 90 ? kHopperWorkspace : kWorkspace,
           .cublas_lt_workspace_bytes = kLtWorkspace,
-          .convolution_copies = card.tensor_cores};
+          .compute_capability = card.compute_capability,
+          .depthwise_copies = card.compute_capability >= 80};
 }
 
 std::string size_text(std::int64_t bytes) {

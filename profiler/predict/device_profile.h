@@ -23,8 +23,8 @@ struct DeviceProfile {
   // What libraries take from the caching allocator.
   std::int64_t cublas_workspace_bytes = 0;     // one a thread that multiplies matrices, kept
   std::int64_t cublas_lt_workspace_bytes = 0;  // of a product with a bias, while it runs
-  // Convolutions on tensor cores work on channels-last copies of what they read and write.
-  bool convolution_copies = true;
+  int compute_capability = 80;                 // 86: 8.6
+  bool depthwise_copies = true;                // see scratch.h
 };
 
 // Names of cards, and keys that every one of them has.

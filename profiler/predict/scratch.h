@@ -1,4 +1,11 @@
-// What the libraries of a GPU take for an operation beside its operands and results.
+// What the libraries of a GPU take for an operation beside its operands and results: named rules,
+// whose evidence and limits stand in docs/prediction.md.
+//
+//   cublas_workspace     the first matrix product of a thread makes its handle, which keeps one
+//   cublas_lt_workspace  a product with a bias takes one while it runs
+//   depthwise_copies     fp32 depthwise convolutions of channels-last images go to cuDNN, whose
+//                        tensor-core kernels work on copies with every group's channels padded to
+//                        4; contiguous ones go to PyTorch's own kernels, which take nothing
 #pragma once
 
 #include <cstdint>
@@ -10,9 +17,7 @@
 
 namespace sbp::predict {
 
-// In the order that reports name them.
 enum class ScratchKind : std::uint8_t { cudnn_workspace, cublas_workspace, cublas_lt_workspace };
-inline constexpr int kScratchKindCount = 3;
 std::string_view to_string(ScratchKind kind);
 
 struct Scratch {
@@ -21,7 +26,7 @@ struct Scratch {
   bool kept = false;  // by the process, for each thread; else freed when the operation ends
 };
 
-// In the order they are allocated.
+// In the order they are allocated; none of no bytes.
 std::vector<Scratch> scratch_of(const profiler::Operation& operation, const DeviceProfile& device);
 
 }  // namespace sbp::predict

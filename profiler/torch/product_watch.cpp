@@ -45,6 +45,7 @@ std::unique_ptr<at::ObserverContext> log_product(const at::RecordFunction& call)
   const auto [right_batch, right_rows, columns] = sizes_of(right.toTensor());
   log_operation({.kind = OperationKind::matrix_product,
                  .element_bytes = static_cast<std::uint8_t>(left.toTensor().element_size()),
+                 .has_bias = found->name == "aten::addmm",
                  .input = {batch, rows, inner, 1, 1},
                  .output = {batch, rows, columns, 1, 1}});
   return nullptr;
