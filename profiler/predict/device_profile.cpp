@@ -85,6 +85,11 @@ SpecSchema schema_of(const Card& card) {
     schema.keys.push_back(
         {.key = size.key, .default_value = size_text(profile.*size.field), .help = size.help});
   }
+  using Words = std::vector<std::string>;
+  const bool copies = profile.depthwise_copies;  // the first word is the default
+  schema.keys.push_back(word_key("depthwise_copies",
+                                 copies ? Words{"true", "false"} : Words{"false", "true"},
+                                 "cuDNN's, of channels-last images (docs/prediction.md)"));
   return schema;
 }
 
@@ -117,6 +122,7 @@ DeviceProfile parse_device_profile(std::string_view text) {
   const Spec spec = parse_spec(text, "device to predict for", device_schemas());
   DeviceProfile profile = profile_of(*std::ranges::find(kCards, spec.name, &Card::name));
   for (const SizeKey& size : kSizes) profile.*size.field = size_of(spec, size.key);
+  profile.depthwise_copies = spec.text("depthwise_copies") == "true";
   return profile;
 }
 
@@ -125,6 +131,7 @@ std::string to_string(const DeviceProfile& profile) {
   for (const SizeKey& size : kSizes) {
     spec.values.emplace_back(size.key, size_text(profile.*size.field));
   }
+  spec.values.emplace_back("depthwise_copies", profile.depthwise_copies ? "true" : "false");
   return to_string(spec);
 }
 

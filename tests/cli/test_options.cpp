@@ -193,7 +193,7 @@ TEST_CASE("unknown options and words are named, with the nearest") {
   CHECK(complaint({"extra"}) == "unexpected word 'extra'; options begin with --, see --help");
   CHECK(complaint({"--list", "model"}) ==
         "--list is 'model'; it must be one of models, data, strategies, optimizers, schedules, "
-        "augmentations, precisions; did you mean 'models'?");
+        "augmentations, precisions, gpus; did you mean 'models'?");
 }
 
 TEST_CASE("options that exclude each other") {

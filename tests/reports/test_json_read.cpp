@@ -76,7 +76,7 @@ TEST_CASE("JSON that is not a report is refused") {
         "cannot read report 'run.json': schema must be a text, not number");
   CHECK(complaint(replaced(profile_json(), "\"kind\": \"profile\"", "\"kind\": \"poem\"")) ==
         "cannot read report 'run.json': kind is 'poem', not one of profile, train, correlate, "
-        "sweep");
+        "sweep, prediction");
 }
 
 TEST_CASE("another major version is refused, a later minor one is read") {
