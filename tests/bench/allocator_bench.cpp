@@ -181,6 +181,6 @@ int main(int argc, char** argv) {
     measure(random_workload(200, size), spec, rounds);
     measure(random_workload(20000, size), spec, rounds);
   }
-  measure(small, "limit_bytes=1500000000,garbage_collection_threshold=0.8", rounds);
+  measure(small, "limit_bytes=650000000,garbage_collection_threshold=0.8", rounds);
   return 0;
 }
