@@ -1,5 +1,9 @@
 // Convolutional networks of torchvision by name, with its names, its in-place operations and its
-// order of work, so that a step holds what its step holds. (Its ResNets are in resnet.h.)
+// order of work, so that a step holds what its step holds. (Its ResNets are in resnet.h, its
+// ConvNeXts in convnext.h.)
+//
+// A block, as layers= counts them, is an inverted residual or bottleneck, whether it adds or not,
+// and otherwise a convolution or linear with what follows it; stem and head lie in none.
 #pragma once
 
 #include <memory>

@@ -21,7 +21,9 @@ OWN = {
 NAMES = {
     "models": ["vit ", "mlp ", "vit_tiny_patch16_224", "vit_large_patch16_224",
                "deit_base_patch16_224", "patch=", "heads=", "hidden=",
-               "convnext_tiny", "resnet18 ", "resnet50 ", "stem="],
+               "convnext_tiny", "own|torchvision", "resnet18 ", "resnet50 ", "resnet152 ", "stem=",
+               "vgg16 ", "vgg19 ", "mobilenet_v2 ", "mobilenet_v3_small ", "mobilenet_v3_large ",
+               "mnasnet1_0 ", "regnet_x_400mf ", "regnet_y_400mf "],
     "data": ["synthetic ", "fashion_mnist ", "cifar10 ", "cifar100 ", "folder ", "path=",
              "fail|skip"],
     "strategies": ["full ", "sbp ", "keep=", "grid|exact|random", "kept|all"],
