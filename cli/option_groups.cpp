@@ -56,8 +56,9 @@ std::vector<std::string> command_line(const std::string& program,
 }
 
 const std::vector<std::string>& list_topics() {
-  static const std::vector<std::string> kTopics = {
-      "models", "data", "strategies", "optimizers", "schedules", "augmentations", "precisions"};
+  static const std::vector<std::string> kTopics = {"models",     "data",      "strategies",
+                                                   "optimizers", "schedules", "augmentations",
+                                                   "precisions", "gpus"};
   return kTopics;
 }
 

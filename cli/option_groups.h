@@ -27,6 +27,7 @@ struct TrainTargets {
 struct ProfileTargets {
   experiments::ProfileOptions run;
   std::string zero_grad = "start";
+  std::string loop = "python";
 };
 struct CorrelateTargets {
   experiments::CorrelateOptions run;

@@ -20,6 +20,8 @@ constexpr const char* kProfileExamples =
     "  sbp-profile --strategy sbp:keep=0.5 --top 0 -o half.json\n"
     "  sbp-profile --strategy sbp:keep=0.25,mask=random --print-plan\n"
     "  sbp-profile --model vit_base_patch16_224 --batch 64 --device meta\n"
+    "  sbp-profile --model vit_base_patch16_224 --batch 64 --predict a100\n"
+    "  sbp-profile --model resnet50 --predict rtx3060:memory=12GiB --largest-batch\n"
     "  sbp-profile --list strategies";
 
 constexpr const char* kTrainPurpose =
@@ -96,6 +98,17 @@ void add_profile_run_options(Parser& parser, ProfileTargets& targets) {
   parser.choice({"--zero-grad", "WHEN", "start, before_backward or end of the step"},
                 targets.zero_grad, {"start", "before_backward", "end"});
   add_image_options(parser, targets.run);
+  parser.group("Memory of a GPU, predicted (nothing is computed, and no GPU is needed)");
+  parser.text({"--predict", "SPEC", "for this GPU: a100, rtx3060:memory=12GiB; --list gpus"},
+              targets.run.predict);
+  parser.text({"--allocator", "SPEC", "of PyTorch's allocator: expandable_segments=true, ..."},
+              targets.run.allocator);
+  parser.choice({"--loop", "WHOSE", "training loop: one in python, or sbp's own"}, targets.loop,
+                {"python", "sbp"});
+  parser.integer({"--predict-steps", "N", "training steps to predict"}, targets.run.predict_steps,
+                 {1, 1000});
+  parser.flag({"--largest-batch", "", "search for the largest batch that fits"},
+              targets.run.largest_batch);
   parser.flag({"--blocks", "", "keep every block's life in the report, for exports"},
               targets.run.keep_blocks);
 }
@@ -130,6 +143,8 @@ std::variant<ProfileCommand, Answer> parse_profile(const std::vector<std::string
   }
   command.run = targets.run;
   command.run.zero_grad = zero_grad_of(targets.zero_grad);
+  command.run.loop =
+      targets.loop == "sbp" ? experiments::TrainingLoop::sbp : experiments::TrainingLoop::python;
   command.run.command_line = command_line("sbp-profile", arguments);
   return command;
 }

@@ -5,6 +5,7 @@
 #include "cli/delivery.h"
 #include "cli/listing.h"
 #include "cli/options.h"
+#include "experiments/runs/predict_run.h"
 #include "experiments/runs/profile_run.h"
 #include "reports/format.h"
 #include "reports/json.h"
@@ -27,6 +28,15 @@ ExitCode print_plan(const ProfileCommand& command) {
   return ExitCode::ok;
 }
 
+template <typename Report>
+void deliver(const Delivery& delivery, const Report& report, const ProfileCommand& command,
+             RunWatch& watch) {
+  watch.finish();
+  const reports::TextOptions text{.top = command.top, .color = wants_color(STDOUT_FILENO)};
+  delivery.deliver(reports::to_json(report), reports::to_text(report, text),
+                   report.header.warnings);
+}
+
 ExitCode profile(const std::vector<std::string>& arguments) {
   const auto parsed = parse_profile(arguments);
   if (const Answer* answer = std::get_if<Answer>(&parsed)) {
@@ -42,11 +52,11 @@ ExitCode profile(const std::vector<std::string>& arguments) {
 
   const Delivery delivery("sbp-profile", command.output);
   RunWatch watch(command.output.quiet);
-  const reports::ProfileReport report = experiments::run_profile(command.run, watch.progress());
-  watch.finish();
-  const reports::TextOptions text{.top = command.top, .color = wants_color(STDOUT_FILENO)};
-  delivery.deliver(reports::to_json(report), reports::to_text(report, text),
-                   report.header.warnings);
+  if (!command.run.predict.empty()) {
+    deliver(delivery, experiments::run_prediction(command.run, watch.progress()), command, watch);
+  } else {
+    deliver(delivery, experiments::run_profile(command.run, watch.progress()), command, watch);
+  }
   return ExitCode::ok;
 }
 

@@ -35,6 +35,7 @@ class Reader {
         return result_.scopes.enter(record.thread, layer_of(record), record.node);
       case RecordKind::layer_leave: return leave(record);
       case RecordKind::phase: return enter_phase(record);
+      case RecordKind::operation: return;  // allocates nothing itself
     }
     note("record ", index_, " is of the unknown kind '", static_cast<int>(record.kind), "'");
   }

@@ -19,13 +19,16 @@ class BirthLayers {
 
   LayerId of(const Block& block) {
     const Record& birth = records_[block.birth];
-    const LayerId open = known_layer(birth.layer, layer_count_);
-    if (open != kNoLayer || birth.node == kNoNode) return open;
-    if ((birth.detail & kAccumulates) != 0) return of_parameter(block.accumulates_into);
+    if ((birth.detail & kAccumulates) != 0 && known_layer(birth.layer, layer_count_) == kNoLayer) {
+      return of_parameter(block.accumulates_into);
+    }
+    if (birth.layer != kNoLayer || birth.node == kNoNode) {
+      return layer_computing(birth, lifetimes_, layer_count_);
+    }
     if (birth.node != last_node_ || birth.thread != last_thread_) {
       last_node_ = birth.node;
       last_thread_ = birth.thread;
-      last_layer_ = lifetimes_.scopes.layer_of_node(birth.thread, birth.node);
+      last_layer_ = layer_computing(birth, lifetimes_, layer_count_);
     }
     return last_layer_;
   }
@@ -49,6 +52,12 @@ class BirthLayers {
 };
 
 }  // namespace
+
+LayerId layer_computing(const Record& record, const Lifetimes& lifetimes, std::size_t layer_count) {
+  const LayerId open = known_layer(record.layer, layer_count);
+  if (open != kNoLayer || record.node == kNoNode) return open;
+  return lifetimes.scopes.layer_of_node(record.thread, record.node);
+}
 
 std::vector<Owner> owners_of(std::span<const Record> records, const Lifetimes& lifetimes,
                              std::size_t layer_count) {

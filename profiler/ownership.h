@@ -17,6 +17,10 @@ struct Owner {
   Phase phase = Phase::setup;
 };
 
+// The layer that was being computed when `record` was made: the open layer scope, else the layer
+// whose forward made the running node, else none.
+LayerId layer_computing(const Record& record, const Lifetimes& lifetimes, std::size_t layer_count);
+
 // One owner a block, decided from everything the whole trace says about it.
 //
 // Category: the strongest tag (in the order of Category; a save counts as activation), else

@@ -16,7 +16,8 @@ enum class RecordKind : std::uint8_t {
   release,      // autograd let go of what `save` with the same `node` took
   layer_enter,  // a layer scope opened on `thread`
   layer_leave,
-  phase,  // the step enters the phase `detail`
+  phase,      // the step enters the phase `detail`
+  operation,  // a kernel ran that `address` says in Trace::operations
 };
 
 // What a block is for. One for its whole life: the first of this order that applies.
@@ -46,6 +47,7 @@ inline constexpr std::uint64_t kNoNode = ~std::uint64_t{0};
 struct Record {
   std::uint64_t time_ns = 0;  // since the trace started
   // Of the block; for save, release, tag: of the storage's block, 0 for a storage of no bytes.
+  // operation: the index of what ran.
   std::uint64_t address = 0;
   // allocate, free: the bytes asked for. save: logical bytes of the saved tensor (a view counts
   // what it shows). phase: the allocator's own live counter at this moment.

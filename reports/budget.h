@@ -35,9 +35,6 @@ struct Budget {
 // size that is negative or cannot be read, no limit at all.
 Budget parse_budget(std::string_view json, std::string_view source);
 
-// "350 MiB", "1.5 GB", "12 B": whole bytes, a fraction of one dropped; absent where it is no size.
-std::optional<std::int64_t> parse_size(std::string_view text);
-
 // One figure of the report beside its limit.
 struct BudgetLine {
   BudgetLimit limit;                         // its subject is a name now, no pattern

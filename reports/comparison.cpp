@@ -42,6 +42,9 @@ struct Subjects {
           {name, "correlate", report.model, strategy.strategy, figures_of(report, strategy)});
     }
   }
+  void operator()(const PredictionReport& report) const {
+    all.push_back({name, "prediction", report.model, report.strategy, figures_of(report)});
+  }
   void operator()(const SweepReport&) const {
     throw Error(concat("cannot compare '", name,
                        "' with other reports: it is a sweep, whose points are rows of its own; "

@@ -16,6 +16,7 @@ namespace sbp::reports {
 Document difference_of(const ProfileReport& before, const ProfileReport& after);
 Document difference_of(const TrainReport& before, const TrainReport& after);
 Document difference_of(const CorrelateReport& before, const CorrelateReport& after);
+Document difference_of(const PredictionReport& before, const PredictionReport& after);
 Document difference_of(const SweepReport& before, const SweepReport& after);
 Document difference_of(const NamedReport& before, const NamedReport& after);
 

@@ -15,6 +15,7 @@ std::string kind_of(const AnyReport& report) {
     std::string_view operator()(const TrainReport&) const { return kTrainKind; }
     std::string_view operator()(const CorrelateReport&) const { return kCorrelateKind; }
     std::string_view operator()(const SweepReport&) const { return kSweepKind; }
+    std::string_view operator()(const PredictionReport&) const { return kPredictionKind; }
   };
   return std::string(std::visit(Word(), report));
 }

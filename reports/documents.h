@@ -13,6 +13,7 @@ namespace sbp::reports {
 Document document_of(const ProfileReport& report);
 Document document_of(const TrainReport& report);
 Document document_of(const CorrelateReport& report);
+Document document_of(const PredictionReport& report);
 // `baseline`: see summary_of.
 Document document_of(const SweepReport& report, const std::string& baseline = {});
 Document document_of(const AnyReport& report);

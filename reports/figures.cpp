@@ -58,6 +58,17 @@ PointFigures figures_of(const ProfileReport& report) {
   return figures;
 }
 
+PointFigures figures_of(const PredictionReport& report) {
+  PointFigures figures;
+  figures.batch = batch_of(report.header);
+  figures.effective_keep_ratio = report.strategy.effective_keep_ratio;
+  figures.peak_bytes = report.prediction.peak_requested_bytes;
+  figures.device_peak_bytes = report.prediction.peak_device_bytes;
+  figures.saved_distinct_bytes = report.saved.distinct_bytes;
+  figures.saved_index_bytes = report.saved.index_bytes;
+  return figures;
+}
+
 PointFigures figures_of(const TrainReport& report) {
   PointFigures figures;
   figures.batch = batch_of(report.header);

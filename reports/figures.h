@@ -14,6 +14,8 @@ namespace sbp::reports {
 // epoch, the final evaluation, and of --fidelity-every the last look.
 PointFigures figures_of(const ProfileReport& report);
 PointFigures figures_of(const TrainReport& report);
+// Its peak is that of the requested bytes, as a profile's is.
+PointFigures figures_of(const PredictionReport& report);
 PointFigures figures_of(const CorrelateReport& report, const StrategyFidelity& strategy);
 
 // A figure by its name (each_figure) as people read it: bytes, a share, a time or a number.

@@ -23,26 +23,6 @@ std::string_view why_not_computed(const Header& header) {
 
 // ---- memory
 
-Json categories_json(const profiler::CategoryBytes& bytes, bool with_zeros) {
-  Json object = Json::object();
-  for (int i = 0; i < profiler::kCategoryCount; ++i) {
-    const std::int64_t value = bytes[static_cast<std::size_t>(i)];
-    if (value == 0 && !with_zeros) continue;
-    object[std::string(to_string(static_cast<profiler::Category>(i)))] = value;
-  }
-  return object;
-}
-
-Json saved_json(const profiler::SavedBytes& saved) {
-  Json object = Json::object();
-  object["logical_bytes"] = saved.logical_bytes;
-  object["distinct_bytes"] = saved.distinct_bytes;
-  object["marginal_bytes"] = saved.marginal_bytes;
-  object["index_bytes"] = saved.index_bytes;
-  object["count"] = saved.count;
-  return object;
-}
-
 Json ledger_json(const profiler::LedgerCheck& ledger) {
   Json object = Json::object();
   object["allocate_events"] = ledger.allocate_events;
@@ -236,6 +216,26 @@ void set_step_losses(Json& object, const std::vector<double>& losses) {
 }
 
 }  // namespace
+
+Json categories_json(const profiler::CategoryBytes& bytes, bool with_zeros) {
+  Json object = Json::object();
+  for (int i = 0; i < profiler::kCategoryCount; ++i) {
+    const std::int64_t value = bytes[static_cast<std::size_t>(i)];
+    if (value == 0 && !with_zeros) continue;
+    object[std::string(to_string(static_cast<profiler::Category>(i)))] = value;
+  }
+  return object;
+}
+
+Json saved_json(const profiler::SavedBytes& saved) {
+  Json object = Json::object();
+  object["logical_bytes"] = saved.logical_bytes;
+  object["distinct_bytes"] = saved.distinct_bytes;
+  object["marginal_bytes"] = saved.marginal_bytes;
+  object["index_bytes"] = saved.index_bytes;
+  object["count"] = saved.count;
+  return object;
+}
 
 std::string to_json(const ProfileReport& report) {
   const std::string_view reason = why_not_computed(report.header);

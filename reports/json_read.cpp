@@ -1,6 +1,7 @@
 #include "reports/json.h"
 #include "reports/json_blocks.h"
 #include "reports/json_correlate.h"
+#include "reports/json_prediction.h"
 #include "reports/json_reading.h"
 #include "reports/json_words.h"
 
@@ -16,23 +17,6 @@ profiler::Category read_category(const Node& node) {
 }
 
 // ---- memory
-
-profiler::CategoryBytes read_categories(const Node& node) {
-  profiler::CategoryBytes bytes{};
-  for (int i = 0; i < profiler::kCategoryCount; ++i) {
-    const std::string key(to_string(static_cast<profiler::Category>(i)));
-    if (node.has(key)) bytes[static_cast<std::size_t>(i)] = node[key].integer();
-  }
-  return bytes;
-}
-
-profiler::SavedBytes read_saved(const Node& node) {
-  return {.logical_bytes = node["logical_bytes"].integer(),
-          .distinct_bytes = node["distinct_bytes"].integer(),
-          .marginal_bytes = node["marginal_bytes"].integer(),
-          .index_bytes = node["index_bytes"].integer(),
-          .count = node["count"].integer()};
-}
 
 profiler::LedgerCheck read_ledger(const Node& node) {
   profiler::LedgerCheck ledger;
@@ -232,6 +216,23 @@ void check_version(const Node& document) {
 
 }  // namespace
 
+profiler::CategoryBytes read_categories(const Node& node) {
+  profiler::CategoryBytes bytes{};
+  for (int i = 0; i < profiler::kCategoryCount; ++i) {
+    const std::string key(to_string(static_cast<profiler::Category>(i)));
+    if (node.has(key)) bytes[static_cast<std::size_t>(i)] = node[key].integer();
+  }
+  return bytes;
+}
+
+profiler::SavedBytes read_saved(const Node& node) {
+  return {.logical_bytes = node["logical_bytes"].integer(),
+          .distinct_bytes = node["distinct_bytes"].integer(),
+          .marginal_bytes = node["marginal_bytes"].integer(),
+          .index_bytes = node["index_bytes"].integer(),
+          .count = node["count"].integer()};
+}
+
 AnyReport parse_report(std::string_view json, std::string_view source) {
   const Json value = parse_json(json, source);
   const Node document(value, source);
@@ -246,8 +247,10 @@ AnyReport parse_report(std::string_view json, std::string_view source) {
   if (kind == kTrainKind) return read_train(document);
   if (kind == kCorrelateKind) return read_correlate(document);
   if (kind == kSweepKind) return read_sweep(document);
+  if (kind == kPredictionKind) return read_prediction(document);
   document["kind"].fail(concat("is ", "'", kind, "'", ", not one of ", kProfileKind, ", ",
-                               kTrainKind, ", ", kCorrelateKind, ", ", kSweepKind));
+                               kTrainKind, ", ", kCorrelateKind, ", ", kSweepKind, ", ",
+                               kPredictionKind));
 }
 
 }  // namespace sbp::reports

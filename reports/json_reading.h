@@ -152,6 +152,8 @@ Header read_header(const Node& document);
 ModelFacts read_model(const Node& node);
 StrategyOutcome read_strategy(const Node& node);
 PlanEntry read_plan_entry(const Node& node);
+profiler::CategoryBytes read_categories(const Node& node);
+profiler::SavedBytes read_saved(const Node& node);
 SweepReport read_sweep(const Node& document);
 
 }  // namespace sbp::reports

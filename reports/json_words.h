@@ -10,6 +10,7 @@ inline constexpr std::string_view kTrainKind = "train";
 inline constexpr std::string_view kProfileKind = "profile";
 inline constexpr std::string_view kSweepKind = "sweep";
 inline constexpr std::string_view kCorrelateKind = "correlate";
+inline constexpr std::string_view kPredictionKind = "prediction";
 
 // A null with one of these reasons stands for a number that JSON cannot write; the reader gives
 // the number back.

@@ -32,6 +32,8 @@ std::string document(const Json& value);
 Json header_json(const Header& header, std::string_view kind);
 Json model_json(const ModelFacts& model);
 Json strategy_json(const StrategyOutcome& strategy);
+Json categories_json(const profiler::CategoryBytes& bytes, bool with_zeros);
+Json saved_json(const profiler::SavedBytes& saved);
 Json plan_array(const std::vector<PlanEntry>& plan);
 
 Json summary_json(const SweepSummary& summary);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "profiler/memory_profile.h"
+#include "profiler/predict/prediction.h"
 
 namespace sbp::reports {
 
@@ -124,6 +125,19 @@ struct ProfileReport {
   std::optional<double> tracing_seconds;  // duration of the traced step
 
   bool operator==(const ProfileReport&) const = default;
+};
+
+// What a run would take of a GPU, found out without one.
+struct PredictionReport {
+  Header header;
+  ModelFacts model;
+  StrategyOutcome strategy;
+  std::vector<PlanEntry> plan;
+  predict::Prediction prediction;
+  profiler::SavedBytes saved;  // for backward, when the first step's forward ended
+  double seconds = 0.0;        // that it took to find out
+
+  bool operator==(const PredictionReport&) const = default;
 };
 
 struct Evaluation {
@@ -334,6 +348,7 @@ struct PointFigures {
   std::optional<std::int64_t> batch;
   std::optional<double> effective_keep_ratio;
   std::optional<std::int64_t> peak_bytes;
+  std::optional<std::int64_t> device_peak_bytes;  // of the process on a GPU
   std::optional<std::int64_t> transient_peak_bytes;
   std::optional<std::int64_t> saved_distinct_bytes;
   std::optional<std::int64_t> saved_index_bytes;

@@ -22,6 +22,7 @@ std::string to_text(const SweepReport& report, const TextOptions& options = {});
 // "22 finished, 1 failed, 1 out of memory".
 std::string point_counts_text(const SweepReport& report);
 // `top`: of the layers with the lowest cosine.
+std::string to_text(const PredictionReport& report, const TextOptions& options = {});
 std::string to_text(const CorrelateReport& report, const TextOptions& options = {});
 // The plan alone, one row a site that differs from plain; all rows where `all`.
 std::string plan_text(const std::vector<PlanEntry>& plan, const StrategyOutcome& strategy);

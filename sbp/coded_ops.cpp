@@ -4,8 +4,6 @@
 #include <ATen/ops/gelu_backward.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/ones_like.h>
-#include <ATen/ops/relu.h>
-#include <ATen/ops/threshold_backward.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
@@ -57,19 +55,6 @@ struct CodedGeluBackward : autograd::Node {
   SavedCode derivative;
 };
 
-struct CodedReluBackward : autograd::Node {
-  explicit CodedReluBackward(autograd::edge_list edges) : Node(std::move(edges)) {}
-
-  autograd::variable_list apply(autograd::variable_list&& gradients) override {
-    if (!gradients[0].defined()) return {at::Tensor()};
-    return {at::threshold_backward(gradients[0], result.decode(), 0)};
-  }
-  void release_variables() override { result.release(); }
-  std::string name() const override { return "CodedReluBackward"; }
-
-  SavedCode result;
-};
-
 }  // namespace
 
 at::Tensor linear_weight_gradient(const at::Tensor& x, const at::Tensor& gradient) {
@@ -97,18 +82,6 @@ at::Tensor coded_gelu(const at::Tensor& x, const Coding& coding) {
   if (!recording) return y;
   auto node = c10::make_intrusive<CodedGeluBackward>(autograd::collect_next_edges(x));
   node->derivative.keep(at::gelu_backward(at::ones_like(x), x), coding);
-  autograd::set_history(y, node);
-  return y;
-}
-
-at::Tensor coded_relu(const at::Tensor& x, const Coding& coding) {
-  const bool recording = autograd::compute_requires_grad(x);
-  auto node = recording ? c10::make_intrusive<CodedReluBackward>(autograd::collect_next_edges(x))
-                        : c10::intrusive_ptr<CodedReluBackward>();
-  const c10::NoGradGuard no_grad;
-  at::Tensor y = at::relu(x);
-  if (!recording) return y;
-  node->result.keep(y, coding);
   autograd::set_history(y, node);
   return y;
 }

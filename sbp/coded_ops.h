@@ -19,8 +19,4 @@ at::Tensor coded_linear(const at::Tensor& x, const at::Tensor& weight, const at:
 // GELU (erf form) whose derivative is what is coded.
 at::Tensor coded_gelu(const at::Tensor& x, const Coding& coding);
 
-// ReLU whose result is not kept. What is coded is the result, and the codec must give back exactly
-// where that is above zero: a bit an element. The gradient is exact.
-at::Tensor coded_relu(const at::Tensor& x, const Coding& coding);
-
 }  // namespace sbp

@@ -5,7 +5,6 @@
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
-#include <ATen/ops/relu.h>
 #include <c10/core/GradMode.h>
 
 #include <cstring>
@@ -253,10 +252,14 @@ at::Tensor Execution::gelu(SiteId site, const at::Tensor& x) {
   return coded(site, code, [&](const Coding& how) { return coded_gelu(x, how); });
 }
 
-at::Tensor Execution::relu(SiteId site, const at::Tensor& x) {
+at::Tensor Execution::activation(SiteId site, Activation kind, const at::Tensor& x, bool in_place) {
   const ScopedLayer scope(sites_[site].layer);
   const Coding code = coding(site, SavedRole::nonlinearity_output);
-  if (!code) return at::relu(x);
+  if (!code) return activate(kind, x, in_place && step_.observer == nullptr);
+  if (kind != Activation::relu) {
+    throw Error(concat("the result of '", sites_[site].name, "' cannot be coded: only that of a ",
+                       "ReLU can"));
+  }
   return coded(site, code, [&](const Coding& how) { return coded_relu(x, how); });
 }
 
@@ -368,28 +371,37 @@ at::Tensor Execution::residual(SiteId site, const at::Tensor& x, const RowFuncti
   const ScopedLayer scope(layer);
   const bool again = plan_[site].materialise == Materialise::recompute;
   const at::Tensor in = crossing(site, StepObserver::Side::input, x);
+  at::Tensor shortcut = in;
+  if (options.shortcut && options.shortcut_first) shortcut = options.shortcut(in);
   const at::Tensor added = again ? recompute(layer, in, branch) : branch(in);
-  const at::Tensor& shortcut = options.shortcut.defined() ? options.shortcut : in;
-  return crossing(site, StepObserver::Side::output,
-                  add_branch(site, shortcut, added, options.drop_path));
+  if (options.shortcut && !options.shortcut_first) shortcut = options.shortcut(in);
+  return crossing(site, StepObserver::Side::output, add_branch(site, shortcut, added, options));
 }
 
 at::Tensor Execution::add_branch(SiteId site, const at::Tensor& shortcut, const at::Tensor& branch,
-                                 double drop_path) const {
-  if (!step_.training || drop_path <= 0.0) return shortcut.add(branch);
+                                 const ResidualOptions& options) const {
+  if (!step_.training || options.drop_path <= 0.0) {
+    const bool in_place = options.in_place && step_.observer == nullptr &&
+                          branch.scalar_type() == shortcut.scalar_type();
+    return in_place ? branch.add_(shortcut) : shortcut.add(branch);
+  }
+  const double keep = 1.0 - options.drop_path;
   const at::Tensor kept =
-      keep_mask(branch.size(0), 1.0 - drop_path, branch.device(), stream(site, Purpose::drop_path));
+      keep_mask(branch.size(0), keep, branch.device(), stream(site, Purpose::drop_path));
   std::vector<std::int64_t> a_sample(static_cast<std::size_t>(branch.dim()), 1);
   a_sample[0] = branch.size(0);
-  const at::Tensor scale = kept.to(branch.scalar_type()).div_(1.0 - drop_path).view(a_sample);
+  const at::Tensor scale = kept.to(branch.scalar_type()).div_(keep).view(a_sample);
   return at::addcmul(shortcut, branch, scale);
 }
 
-at::Tensor Execution::dropout(SiteId site, const at::Tensor& x, double rate) {
+at::Tensor Execution::dropout(SiteId site, const at::Tensor& x, double rate, bool in_place) {
   if (!step_.training || rate <= 0.0) return x;
   const ScopedLayer scope(sites_[site].layer);
   const at::Tensor kept =
       keep_mask(x.numel(), 1.0 - rate, x.device(), stream(site, Purpose::dropout));
+  if (in_place && step_.observer == nullptr) {
+    return x.mul_(kept.view(x.sizes()).to(x.scalar_type()).div_(1.0 - rate));
+  }
   return x.mul(kept.view(x.sizes())).mul(1.0 / (1.0 - rate));
 }
 

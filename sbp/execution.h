@@ -10,6 +10,7 @@
 #include <set>
 #include <vector>
 
+#include "sbp/activation.h"
 #include "sbp/attention.h"
 #include "sbp/batch_norm.h"
 #include "sbp/convolution.h"
@@ -53,7 +54,11 @@ struct Mlp {
 
 struct ResidualOptions {
   double drop_path = 0.0;
-  at::Tensor shortcut = {};  // defined: added in place of the branch's input
+  RowFunction shortcut = {};    // of the branch's input, added in its place
+  bool shortcut_first = false;  // it runs before the branch, not after
+  // Nobody needs the branch's result: its storage takes the sum, unless the step is observed, a
+  // sample may be left out or types differ.
+  bool in_place = false;
 };
 
 struct StepOptions {
@@ -111,8 +116,10 @@ class Execution {
   // for less than the pixels that the site published, or one value a channel (no variance).
   at::Tensor batch_norm(SiteId site, const at::Tensor& x, const BatchNorm& norm);
   at::Tensor gelu(SiteId site, const at::Tensor& x);
-  // Saves its result, which the layer that follows takes as its input (one storage), or its signs.
-  at::Tensor relu(SiteId site, const at::Tensor& x);
+  // What it saves stands in sbp/activation.h; where its derivative is binary a plan may have it
+  // keep that alone. In place: a model says that nobody else needs x; its storage then takes the
+  // result, unless the result is coded or the step observed.
+  at::Tensor activation(SiteId site, Activation kind, const at::Tensor& x, bool in_place = false);
 
   // Attention with its projections: what carries gradient, and which keys a row sees, is the
   // plan's.
@@ -130,8 +137,9 @@ class Execution {
   // that no later one of the kept rows reads.
   at::Tensor depart(SiteId site, const at::Tensor& x);
   // In training, zero with probability `rate` and x / (1 - rate) otherwise. Saves one byte an
-  // element; a rate of 0 saves and changes nothing.
-  at::Tensor dropout(SiteId site, const at::Tensor& x, double rate);
+  // element; a rate of 0 saves and changes nothing. In place: the storage of x takes the result,
+  // and a factor an element is saved, in the type of x.
+  at::Tensor dropout(SiteId site, const at::Tensor& x, double rate, bool in_place = false);
 
  private:
   // The step's split at a site that drops rows in this step; else nullptr.
@@ -145,7 +153,7 @@ class Execution {
   at::Tensor run_positionwise(SiteId site, const at::Tensor& x, const RowFunction& body);
   at::Tensor mlp_body(const Mlp& mlp, const at::Tensor& x);
   at::Tensor add_branch(SiteId site, const at::Tensor& shortcut, const at::Tensor& branch,
-                        double drop_path) const;
+                        const ResidualOptions& options) const;
   // How a role is coded now; false where it is kept exact.
   Coding coding(SiteId site, SavedRole role);
   // layer(coding), whose errors then name the site.

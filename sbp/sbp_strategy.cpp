@@ -12,7 +12,7 @@ namespace {
 
 // Of the branch of a residual block; shortcuts carry the gradient of all rows.
 bool is_branch_norm(const Site& site) {
-  return site.kind == SiteKind::batch_norm && site.name.find(".downsample.") == std::string::npos;
+  return site.kind == SiteKind::batch_norm && site.within >= 0;
 }
 
 bool may_drop(const Site& site) {

@@ -17,7 +17,7 @@ void check(const ConvnextOptions& o) {
     throw UsageError(concat("model 'convnext': ", o.depths.size(), " depths and ", o.dims.size(),
                             " dims; give one of each a stage"));
   }
-  if (o.image % o.stem != 0) {
+  if (o.image % o.stem != 0 && !o.torchvision) {
     throw UsageError(concat("model 'convnext': stem '", o.stem, "' does not divide image '",
                             o.image, "'; use a divisor of the image size"));
   }
@@ -103,7 +103,7 @@ class Convnext : public Model {
     std::int64_t side_before = 0;
     LayerId down_layer = kNoLayer;  // none in the first stage
     Affine down_norm = {}, down = {};
-    SiteId down_body = -1;
+    SiteId down_body = -1;  // none where it is a convolution
     std::vector<Block> blocks = {};
   };
 
@@ -165,6 +165,12 @@ class Convnext : public Model {
                      .width = stage.side_before,
                      .cell_pixels = grid.cell_pixels / 2};
     stage.down_norm = make_norm(norm, options_.dims[i - 1]);
+    if (options_.torchvision) {
+      norm.name = name + ".1";
+      norm.kind = SiteKind::conv2d;
+      stage.down = make_weighted(norm, {options_.dims[i], options_.dims[i - 1], 2, 2});
+      return;
+    }
     stage.down_body = sites_.add(site);
     site.name = name + ".1";
     stage.down = make_linear(site, 4 * options_.dims[i - 1], options_.dims[i]);
@@ -210,12 +216,14 @@ class Convnext : public Model {
     const ScopedLayer scope(stem_layer_);
     const at::Tensor patches =
         run.conv2d(stem_.site, images, {stem_.weight, stem_.bias, options_.stem});
-    // The one copy into channels-last order: images come channel by channel.
-    return normalise(run, stem_norm_, rows_of(patches).contiguous());
+    const at::Tensor rows = rows_of(patches);
+    // The one copy into channels-last order, as images come channel by channel; torchvision leaves
+    // it to the norm.
+    return normalise(run, stem_norm_, options_.torchvision ? rows : rows.contiguous());
   }
 
   at::Tensor forward_stage(Execution& run, const Stage& stage, at::Tensor x) {
-    if (stage.down_body >= 0) x = forward_downsampling(run, stage, x);
+    if (stage.down.site >= 0) x = forward_downsampling(run, stage, x);
     for (const Block& block : stage.blocks) x = forward_block(run, block, stage.side, x);
     return x;
   }
@@ -223,6 +231,12 @@ class Convnext : public Model {
   at::Tensor forward_downsampling(Execution& run, const Stage& stage, const at::Tensor& x) {
     const ScopedLayer scope(stage.down_layer);
     const at::Tensor normed = normalise(run, stage.down_norm, x);
+    if (options_.torchvision) {
+      const at::Tensor image = image_of(normed, stage.side_before);
+      return rows_of(
+          run.conv2d(stage.down.site, image,
+                     {.weight = stage.down.weight, .bias = stage.down.bias, .stride = 2}));
+    }
     const at::Tensor pixels = space_to_depth(normed, stage.side_before);
     return run.positionwise(stage.down_body, pixels, [&run, &stage](const at::Tensor& rows) {
       return run.linear(stage.down.site, rows, stage.down.weight, stage.down.bias);
@@ -241,7 +255,8 @@ class Convnext : public Model {
                                                    .groups = rows.size(2)}));
       return run.mlp(block.body, mixed, block.mlp);
     };
-    return run.residual(block.add, x, branch, {.drop_path = block.drop_path});
+    return run.residual(block.add, x, branch,
+                        {.drop_path = block.drop_path, .in_place = options_.torchvision});
   }
 
   // Layer norm of the stem and of a downsampling.

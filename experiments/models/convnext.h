@@ -20,6 +20,9 @@ struct ConvnextOptions {
   double drop_path = 0.0;     // of the last block; 0 in the first, linear between
   double dropout = 0.0;       // before the head
   bool unfused_norm = false;  // stem and downsampling normalise with plain operators
+  // As torchvision computes: downsampling is a convolution, the stem's image is normalised as it
+  // lies, sums are in place. Names and the shapes of all but the downsampling's weight stay.
+  bool torchvision = false;
 };
 
 // Throws UsageError where sizes do not go together (image, stem and the number of stages; depths

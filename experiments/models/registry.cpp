@@ -5,6 +5,7 @@
 #include "experiments/models/convnext.h"
 #include "experiments/models/mlp.h"
 #include "experiments/models/resnet.h"
+#include "experiments/models/torchvision.h"
 #include "experiments/models/vit.h"
 #include "experiments/runs/catalogue.h"
 #include "sbp/base/error.h"
@@ -75,44 +76,60 @@ SpecSchema vit_schema(const VitSize& size, std::string summary) {
 
 struct ConvnextSize {
   std::string_view name, depths, dims;
+  std::string_view torchvision_drop_path;
+};
+
+constexpr ConvnextSize kConvnextSizes[] = {
+    {"convnext_tiny", "[3;3;9;3]", "[96;192;384;768]", "0.1"},
+    {"convnext_small", "[3;3;27;3]", "[96;192;384;768]", "0.4"},
+    {"convnext_base", "[3;3;27;3]", "[128;256;512;1024]", "0.5"},
+    {"convnext", "[3;3;9;3]", "[96;192;384;768]", "0"},
 };
 
 SpecSchema convnext_schema(const ConvnextSize& size, std::string summary) {
   std::vector<KeySchema> keys = input_keys(0);
-  keys.insert(keys.end(), {{.key = "depths",
-                            .default_value = std::string(size.depths),
-                            .help = "blocks of each stage, [3;3;9;3]"},
-                           {.key = "dims",
-                            .default_value = std::string(size.dims),
-                            .help = "width of each stage, [96;192;384;768]"},
-                           count("stem", 4, "side of the first patch in pixels; 2 or 1 for 32x32"),
-                           {.key = "layer_scale",
-                            .kind = ValueKind::real,
-                            .default_value = "1e-6",
-                            .help = "first value of a block's scale; 0: no scale",
-                            .minimum = 0.0,
-                            .maximum = 1e6},
-                           word_key("norm", {"fused", "unfused"},
-                                    "unfused: stem and downsampling normalise by plain operators, "
-                                    "a baseline of published figures")});
+  keys.insert(keys.end(),
+              {{.key = "depths",
+                .default_value = std::string(size.depths),
+                .help = "blocks of each stage, [3;3;9;3]"},
+               {.key = "dims",
+                .default_value = std::string(size.dims),
+                .help = "width of each stage, [96;192;384;768]"},
+               count("stem", 4, "side of the first patch in pixels; 2 or 1 for 32x32"),
+               {.key = "layer_scale",
+                .kind = ValueKind::real,
+                .default_value = "1e-6",
+                .help = "first value of a block's scale; 0: no scale",
+                .minimum = 0.0,
+                .maximum = 1e6},
+               word_key("norm", {"fused", "unfused"},
+                        "unfused: stem and downsampling normalise by plain operators, "
+                        "a baseline of published figures"),
+               word_key("build", {"own", "torchvision"},
+                        "torchvision: its downsampling by convolution, its sums in place, its "
+                        "drop path")});
   for (KeySchema& key : drop_keys()) keys.push_back(std::move(key));
+  KeySchema& drop_path = *std::ranges::find(keys, "drop_path", &KeySchema::key);
+  drop_path.default_value = "auto";
+  drop_path.help += concat("; auto: 0, with build=torchvision ", size.torchvision_drop_path);
   return {std::string(size.name), std::move(summary), std::move(keys)};
 }
 
 std::vector<SpecSchema> convnext_schemas() {
-  constexpr ConvnextSize kPresets[] = {
-      {"convnext_tiny", "[3;3;9;3]", "[96;192;384;768]"},
-      {"convnext_small", "[3;3;27;3]", "[96;192;384;768]"},
-      {"convnext_base", "[3;3;27;3]", "[128;256;512;1024]"},
-  };
   std::vector<SpecSchema> schemas;
-  for (const ConvnextSize& preset : kPresets) {
-    schemas.push_back(
-        convnext_schema(preset, concat("depths ", preset.depths, ", widths ", preset.dims)));
+  for (const ConvnextSize& size : kConvnextSizes) {
+    schemas.push_back(convnext_schema(
+        size, size.name == "convnext" ? "a ConvNeXt of any size"
+                                      : concat("depths ", size.depths, ", widths ", size.dims)));
   }
-  schemas.push_back(
-      convnext_schema({"convnext", "[3;3;9;3]", "[96;192;384;768]"}, "a ConvNeXt of any size"));
   return schemas;
+}
+
+void fill_drop_path(Spec& spec) {
+  const auto size = std::ranges::find(kConvnextSizes, spec.name, &ConvnextSize::name);
+  if (size == std::end(kConvnextSizes)) return;
+  const bool torchvision = spec.text("build") == "torchvision";
+  fill_auto(spec, "drop_path", torchvision ? size->torchvision_drop_path : "0");
 }
 
 // A list of whole numbers from 1 on: "[3;3;9;3]".
@@ -141,7 +158,8 @@ std::unique_ptr<Model> build_convnext(const Spec& spec, const BuildOptions& opti
                         .layer_scale = spec.real("layer_scale"),
                         .drop_path = spec.real("drop_path"),
                         .dropout = spec.real("dropout"),
-                        .unfused_norm = spec.text("norm") == "unfused"},
+                        .unfused_norm = spec.text("norm") == "unfused",
+                        .torchvision = spec.text("build") == "torchvision"},
                        options);
 }
 
@@ -177,6 +195,9 @@ std::vector<SpecSchema> make_schemas() {
   schemas.push_back(vit_schema({"vit", 0, 16, 192, 12, 3}, "a vision transformer of any size"));
   for (SpecSchema& schema : convnext_schemas()) schemas.push_back(std::move(schema));
   for (const ResNetSize& size : resnet_sizes()) schemas.push_back(resnet_schema(size));
+  for (const TorchvisionNet& net : torchvision_nets()) {
+    schemas.push_back({std::string(net.name), std::string(net.summary), input_keys(0)});
+  }
   std::vector<KeySchema> keys = input_keys(0);
   keys.insert(keys.end(), {count("hidden", 256, "width of the hidden layers"),
                            count("depth", 3, "linear layers, the head included", 1, kMostLayers)});
@@ -224,6 +245,7 @@ Spec fit_to_data(const Spec& spec, const ImageGeometry& data) {
   fill_zero(fitted, "image", data.height);
   fill_zero(fitted, "channels", data.channels);
   fill_zero(fitted, "classes", data.classes);
+  fill_drop_path(fitted);
   return fitted;
 }
 
@@ -244,6 +266,10 @@ std::unique_ptr<Model> build_model(const Spec& spec, const BuildOptions& options
          .stem_width = width,
          .stem = spec.text("stem") == "small" ? ResNetStem::small : ResNetStem::imagenet},
         options);
+  }
+  const auto net = std::ranges::find(torchvision_nets(), spec.name, &TorchvisionNet::name);
+  if (net != torchvision_nets().end()) {
+    return make_torchvision_net(net->name, input_of(spec), options);
   }
   return make_vit({.image = spec.integer("image"),
                    .patch = spec.integer("patch"),

@@ -16,6 +16,8 @@ namespace {
 constexpr ResNetSize kSizes[] = {
     {"resnet18", false, {2, 2, 2, 2}},
     {"resnet50", true, {3, 4, 6, 3}},
+    {"resnet101", true, {3, 4, 23, 3}},
+    {"resnet152", true, {3, 8, 36, 3}},
 };
 
 std::int64_t strided(std::int64_t size, std::int64_t stride) {
@@ -39,7 +41,7 @@ class ResNet : public Model {
   }
 
   at::Tensor forward(Execution& run, const at::Tensor& images) override {
-    at::Tensor x = run.relu(stem_act_, conv_norm(run, stem_, images));
+    at::Tensor x = relu(run, stem_act_, conv_norm(run, stem_, images));
     if (pool_layer_ != kNoLayer) {
       const ScopedLayer scope(pool_layer_);
       x = at::max_pool2d(x, {3, 3}, {2, 2}, {1, 1});
@@ -180,20 +182,29 @@ class ResNet : public Model {
     return run.batch_norm(step.norm_site, run.conv2d(step.conv_site, x, step.conv), step.norm);
   }
 
+  // Of what only it reads: a batch norm's result, or a sum.
+  static at::Tensor relu(Execution& run, SiteId site, const at::Tensor& x) {
+    return run.activation(site, Activation::relu, x, /*in_place=*/true);
+  }
+
   at::Tensor forward_block(Execution& run, const Block& block, const at::Tensor& x) {
     const ScopedLayer scope(block.layer);
-    const at::Tensor shortcut = block.downsample ? conv_norm(run, *block.downsample, x) : x;
     // Captures outlive the graph, not only this call: recomputing runs them in backward.
     const auto branch = [&run, &block](const at::Tensor& in) {
       at::Tensor h = in;
       for (std::size_t i = 0; i < block.steps.size(); ++i) {
-        if (i > 0) h = run.relu(block.acts[i - 1], h);
+        if (i > 0) h = relu(run, block.acts[i - 1], h);
         h = conv_norm(run, block.steps[i], h);
       }
       return h;
     };
-    const at::Tensor sum = run.residual(block.add, x, branch, {.shortcut = shortcut});
-    return run.relu(block.acts.back(), sum);
+    ResidualOptions options{.in_place = true};
+    if (block.downsample) {
+      options.shortcut = [&run, &block](const at::Tensor& in) {
+        return conv_norm(run, *block.downsample, in);
+      };
+    }
+    return relu(run, block.acts.back(), run.residual(block.add, x, branch, options));
   }
 
   ResNetOptions options_;

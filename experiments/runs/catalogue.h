@@ -14,5 +14,6 @@ const std::vector<SpecSchema>& optimizer_schemas();
 const std::vector<SpecSchema>& schedule_schemas();
 const std::vector<SpecSchema>& augmentation_schemas();
 const std::vector<SpecSchema>& precision_schemas();
+const std::vector<SpecSchema>& gpu_schemas();  // that memory is predicted for
 
 }  // namespace sbp::experiments

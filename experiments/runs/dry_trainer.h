@@ -8,12 +8,18 @@
 
 namespace sbp::experiments {
 
-// Two steps are made, so that the optimizer's state exists.
+struct DryOptions {
+  ZeroGrad zero_grad = ZeroGrad::start;
+  bool names_live_on = false;  // TrainerOptions
+  int steps = 2;               // made at once; two, so that the optimizer's state exists
+};
+
 class DryTrainer {
  public:
-  DryTrainer(const ResolvedRun& run, ZeroGrad zero_grad);
+  DryTrainer(const ResolvedRun& run, const DryOptions& options);
 
   Model& model() { return *model_; }
+  const Plan& plan() const { return plan_; }
   Optimizer& optimizer() { return *optimizer_; }
   Trainer& trainer() { return trainer_; }
   const Batch& batch() const { return batch_; }

@@ -160,11 +160,9 @@ class ProfileRun {
   }
 
   void add_own_configuration(reports::Header& header) const {
-    const char* places[] = {"start", "before_backward", "end"};
     header.configuration.emplace_back("warmup", options_.warmup);
     header.configuration.emplace_back("time_steps", options_.time_steps);
-    header.configuration.emplace_back("zero_grad",
-                                      std::string(places[static_cast<int>(options_.zero_grad)]));
+    header.configuration.emplace_back("zero_grad", std::string(word_of(options_.zero_grad)));
   }
 
   // Without an update the optimizer's state may be missing from the books.

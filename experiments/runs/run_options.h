@@ -25,19 +25,35 @@ struct RunOptions {
   std::int64_t threads = 0;  // 0: as many as there are processors
   std::string augment;       // specs of --list augmentations; empty: none
   std::int64_t workers = 1;  // threads that read and augment images
-  // A dry run that stands for one on CUDA: what is left to `auto` is what PyTorch does there.
-  bool as_on_cuda = false;
   std::vector<std::string> command_line;
 };
 
 // When gradients are dropped (set to none).
 enum class ZeroGrad { start, before_backward, end };
+inline constexpr const char* kZeroGradWords[] = {"start", "before_backward", "end"};
+constexpr const char* word_of(ZeroGrad when) {
+  return kZeroGradWords[static_cast<int>(when)];
+}
+
+// Whose training loop a prediction is for: one in Python, whose names keep a step's batch and
+// logits alive until the next step's replace them and whose optimizers take all parameters at once,
+// or this program's own.
+enum class TrainingLoop { python, sbp };
+constexpr const char* word_of(TrainingLoop loop) {
+  return loop == TrainingLoop::python ? "python" : "sbp";
+}
 
 struct ProfileOptions : RunOptions {
   std::int64_t warmup = 2;      // untraced steps before the traced one
   std::int64_t time_steps = 5;  // untraced, timed steps after it; 0: no timing
   ZeroGrad zero_grad = ZeroGrad::start;
   bool keep_blocks = false;  // every block's life goes into the report
+  // Of a prediction, which runs nothing:
+  std::string predict;    // the GPU's spec; empty: no prediction is made
+  std::string allocator;  // options of its caching allocator
+  TrainingLoop loop = TrainingLoop::python;
+  std::int64_t predict_steps = 3;  // of training; the optimizer's state is born in the first
+  bool largest_batch = false;      // search for the largest that fits
 };
 
 struct CheckpointOptions {

@@ -74,8 +74,7 @@ ResolvedRun resolve_run(const RunOptions& options) {
   run.model = parse_spec(options.model, "model", model_schemas());
   run.data = parse_spec(options.data, "data", data_schemas());
   run.optimizer = parse_spec(options.optimizer, "optimizer", optimizer_schemas());
-  const bool on_cuda = options.as_on_cuda || run.device.kind == DeviceId::Kind::cuda;
-  fill_auto(run.optimizer, "loop", on_cuda ? "foreach" : "each");
+  fill_auto(run.optimizer, "loop", run.device.kind == DeviceId::Kind::cuda ? "foreach" : "each");
   run.augment = parse_augmentation(options.augment);
   make_augmentation(run.augment);  // its errors come before anything is read
   run.precision = parse_spec(options.precision, "precision", precision_schemas());
@@ -166,7 +165,7 @@ std::int64_t step_peak_bytes(const ResolvedRun& run, ZeroGrad zero_grad) {
   // From the second batch on, all find the gradients of those before.
   dry.options.accumulate = std::min<std::int64_t>(dry.options.accumulate, 2);
   profiler::reset_peak_live_bytes(meta);
-  const DryTrainer trainer(dry, zero_grad);
+  const DryTrainer trainer(dry, {.zero_grad = zero_grad});
   return profiler::peak_live_bytes(meta);
 }
 

@@ -27,13 +27,9 @@ void tag_state(profiler::Tracer& tracer, const Optimizer& optimizer) {
       });
 }
 
-}  // namespace
-
-TracedStep traced_step(Trainer& trainer, const Model& model, const Optimizer& optimizer,
-                       const DeviceId& device, const NextBatch& next, std::int64_t step,
-                       double learning_rate, const profiler::LedgerOptions& ledger) {
-  profiler::Tracer tracer({.device = device}, model.sites().layers());
-  // What older steps left behind, then what this step makes.
+// What older steps left behind.
+void tag_all(profiler::Tracer& tracer, const Model& model, const Trainer& trainer,
+             const Optimizer& optimizer) {
   for (const Parameter& parameter : model.parameters()) {
     tracer.tag(parameter.value, Category::parameter, parameter.layer);
   }
@@ -47,6 +43,11 @@ TracedStep traced_step(Trainer& trainer, const Model& model, const Optimizer& op
   }
   tag_gradients(tracer, model);
   tag_state(tracer, optimizer);
+}
+
+// Tags what a step makes.
+StepHooks tagging_hooks(profiler::Tracer& tracer, const Model& model, const Trainer& trainer,
+                        const Optimizer& optimizer) {
   StepHooks hooks;
   hooks.batch_ready = [&](const at::Tensor& images, const at::Tensor& targets) {
     tracer.tag(images, Category::input);
@@ -56,14 +57,37 @@ TracedStep traced_step(Trainer& trainer, const Model& model, const Optimizer& op
   hooks.forward_ended = [&] { tag_weight_copies(tracer, model, trainer); };
   hooks.gradients_ready = [&] { tag_gradients(tracer, model); };
   hooks.updated = [&] { tag_state(tracer, optimizer); };
+  return hooks;
+}
+
+}  // namespace
+
+TracedStep traced_step(Trainer& trainer, const Model& model, const Optimizer& optimizer,
+                       const DeviceId& device, const NextBatch& next, std::int64_t step,
+                       double learning_rate, const profiler::LedgerOptions& ledger) {
+  profiler::Tracer tracer({.device = device}, model.sites().layers());
+  tag_all(tracer, model, trainer, optimizer);
+  const StepHooks hooks = tagging_hooks(tracer, model, trainer, optimizer);
   TracedStep traced;
   traced.result = trainer.step(next, step, learning_rate, hooks);
   traced.memory = profiler::analyse(tracer.stop(), ledger);
   return traced;
 }
 
+profiler::Trace traced_dry_steps(DryTrainer& dry, std::int64_t count) {
+  Trainer& trainer = dry.trainer();
+  profiler::Tracer tracer({.device = {DeviceId::Kind::meta}}, dry.model().sites().layers());
+  tag_all(tracer, dry.model(), trainer, dry.optimizer());
+  const StepHooks hooks = tagging_hooks(tracer, dry.model(), trainer, dry.optimizer());
+  for (std::int64_t step = 0; step < count; ++step) {
+    tracer.enter(Phase::setup);
+    trainer.step(dry.batch(), step, 0.0, hooks);
+  }
+  return tracer.stop();
+}
+
 profiler::MemoryProfile dry_step(const ResolvedRun& run) {
-  DryTrainer dry(run, ZeroGrad::start);
+  DryTrainer dry(run, {});
   const NextBatch same = [&dry](std::int64_t) -> const Batch& { return dry.batch(); };
   return traced_step(dry.trainer(), dry.model(), dry.optimizer(), {DeviceId::Kind::meta}, same, 2,
                      0.0)

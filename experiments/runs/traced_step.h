@@ -5,10 +5,13 @@
 #include "experiments/training/trainer.h"
 #include "profiler/ledger.h"
 #include "profiler/memory_profile.h"
+#include "profiler/trace.h"
 #include "reports/report.h"
 #include "sbp/base/device_id.h"
 
 namespace sbp::experiments {
+
+class DryTrainer;
 
 struct TracedStep {
   StepResult result;
@@ -20,6 +23,10 @@ struct TracedStep {
 TracedStep traced_step(Trainer& trainer, const Model& model, const Optimizer& optimizer,
                        const DeviceId& device, const NextBatch& next, std::int64_t step,
                        double learning_rate, const profiler::LedgerOptions& ledger = {});
+
+// The records of the first `count` steps, each begun by Phase::setup, with everything tagged; what
+// lived before them comes first.
+profiler::Trace traced_dry_steps(DryTrainer& dry, std::int64_t count);
 
 // The memory of one training step of the run, by a dry run, once the optimizer's state exists.
 profiler::MemoryProfile dry_step(const ResolvedRun& run);

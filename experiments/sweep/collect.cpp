@@ -16,10 +16,14 @@ const char* command_of(const Report&) {
   if constexpr (std::is_same_v<Report, TrainReport>) return "train";
   if constexpr (std::is_same_v<Report, ProfileReport>) return "profile";
   if constexpr (std::is_same_v<Report, CorrelateReport>) return "correlate";
+  if constexpr (std::is_same_v<Report, PredictionReport>) return "profile";
   return "sweep";
 }
 
 PointFigures figures_of_any(const ProfileReport& report) {
+  return figures_of(report);
+}
+PointFigures figures_of_any(const PredictionReport& report) {
   return figures_of(report);
 }
 PointFigures figures_of_any(const TrainReport& report) {

@@ -87,8 +87,7 @@ Trainer::Trainer(Model& model, const Plan& plan, MaskSource& masks, Optimizer& o
   if (options.ema_decay > 0.0) average_.emplace(model, options.ema_decay);
 }
 
-at::Tensor Trainer::forward_loss(const at::Tensor& images, const at::Tensor& targets) {
-  const at::Tensor logits = model_.forward(execution_, images);
+at::Tensor Trainer::loss_of(const at::Tensor& logits, const at::Tensor& targets) {
   const ScopedLayer scope(loss_layer_);
   return at::cross_entropy_loss(options_.precision.loss_input(logits), targets, {},
                                 at::Reduction::Mean, -100, options_.label_smoothing);
@@ -109,7 +108,7 @@ void Trainer::run_batch(const Batch& batch, std::int64_t index, std::int64_t ste
                         StepResult& result, const StepHooks& hooks) {
   Stopwatch part;
   const auto count = static_cast<double>(options_.accumulate);
-  tensors = {};  // before the next ones are made
+  if (!options_.names_live_on) tensors = {};  // before the next ones are made
   load(batch, tensors);
   if (hooks.batch_ready) hooks.batch_ready(tensors.images, tensors.targets);
   begin_batch(step * options_.accumulate + index, batch.size);
@@ -120,7 +119,10 @@ void Trainer::run_batch(const Batch& batch, std::int64_t index, std::int64_t ste
   part.lap();
 
   if (hooks.phase) hooks.phase(Phase::forward);
-  tensors.loss = forward_loss(tensors.images, tensors.targets);
+  at::Tensor logits = model_.forward(execution_, tensors.images);
+  if (options_.names_live_on) tensors.logits = logits;
+  tensors.loss = loss_of(logits, tensors.targets);
+  logits.reset();
   const double loss =
       computes() ? tensors.loss.item<double>() : std::numeric_limits<double>::quiet_NaN();
   result.loss += loss / count;
@@ -170,7 +172,8 @@ StepResult Trainer::step(const NextBatch& next, std::int64_t step, double learni
                          const StepHooks& hooks) {
   Stopwatch whole;
   StepResult result;
-  Tensors tensors;
+  Tensors own;
+  Tensors& tensors = options_.names_live_on ? last_ : own;
   std::ranges::fill(mean_kept_rows_, 0.0);
   if (options_.zero_grad == ZeroGrad::start) optimizer_.zero_grad();
   for (std::int64_t index = 0; index < options_.accumulate && result.problem.empty(); ++index) {
@@ -212,7 +215,7 @@ StepResult Trainer::gradient(const Batch& batch, const GradientOptions& options)
                          .batch = batch.size,
                          .move_statistics = false,
                          .observer = options.observer});
-  tensors.loss = forward_loss(tensors.images, tensors.targets);
+  tensors.loss = loss_of(model_.forward(execution_, tensors.images), tensors.targets);
   StepResult result;
   result.loss = tensors.loss.item<double>();
   if (!std::isfinite(result.loss)) {

@@ -64,6 +64,9 @@ struct TrainerOptions {
   std::int64_t accumulate = 1;  // batches whose gradients make one update
   double clip_norm = 0.0;       // of all gradients together, at most; 0: as they are
   double ema_decay = 0.0;       // of the averaged weights; 0: none are kept
+  // Batch, logits and loss live on until the next step has made its own, as the names of a Python
+  // loop do; else they die with the step.
+  bool names_live_on = false;
   // A loss or gradient that is not finite makes no update. Never on Meta.
   bool stop_at_non_finite = true;
 };
@@ -120,10 +123,10 @@ class Trainer {
  private:
   // What one batch leaves alive until the next one, or to the end of the step.
   struct Tensors {
-    at::Tensor images, targets, loss;
+    at::Tensor images, targets, logits, loss;
   };
 
-  at::Tensor forward_loss(const at::Tensor& images, const at::Tensor& targets);
+  at::Tensor loss_of(const at::Tensor& logits, const at::Tensor& targets);
   // Masks and keys of the `index`-th batch of the training.
   void begin_batch(std::int64_t index, std::int64_t samples);
   void load(const Batch& batch, Tensors& tensors) const;
@@ -143,6 +146,7 @@ class Trainer {
   LayerId optimizer_layer_;
   std::optional<ModelAverage> average_;
   std::vector<double> mean_kept_rows_;
+  Tensors last_;  // where names live on
 };
 
 // A sentence for the report where fp16 gradients overflowed; else empty.

@@ -2,13 +2,16 @@
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
 #include <tuple>
 #include <vector>
 
+#include "profiler/operation.h"
 #include "profiler/torch/meta_kernels.h"
+#include "profiler/torch/recording.h"
 
 namespace sbp::profiler {
 namespace {
@@ -50,28 +53,69 @@ at::MemoryFormat result_format(const Tensor& input, const Tensor& weight) {
   return format == at::MemoryFormat::Contiguous ? weight.suggest_memory_format() : format;
 }
 
+// [a, b, ...] -> [a, b, depth, height, width]; what the tensor lacks is 1.
+std::array<std::int64_t, 5> five(at::IntArrayRef sizes) {
+  std::array<std::int64_t, 5> five{1, 1, 1, 1, 1};
+  five[0] = sizes[0];
+  five[1] = sizes[1];
+  for (std::size_t i = 2; i < std::min<std::size_t>(sizes.size(), 5); ++i) {
+    five[5 - sizes.size() + i] = sizes[i];  // the last axes are the last
+  }
+  return five;
+}
+
+std::array<std::int64_t, 3> three(at::IntArrayRef values) {
+  std::array<std::int64_t, 3> three{1, 1, 1};
+  for (std::size_t i = 0; i < std::min<std::size_t>(values.size(), 3); ++i) {
+    three[3 - values.size() + i] = values[i];
+  }
+  return three;
+}
+
+// `output`: sizes of the forward's result.
+Operation operation_on(const Tensor& input, const Tensor& weight, at::IntArrayRef output,
+                       const Geometry& geometry) {
+  return {.element_bytes = static_cast<std::uint8_t>(input.element_size()),
+          .channels_last = result_format(input, weight) != at::MemoryFormat::Contiguous,
+          .input = five(input.sizes()),
+          .output = five(output),
+          .kernel = five(weight.sizes()),
+          .stride = three(geometry.stride),
+          .dilation = three(geometry.dilation),
+          .groups = geometry.groups};
+}
+
 Tensor convolution(const Tensor& input, const Tensor& weight, const std::optional<Tensor>&,
                    at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation,
                    bool transposed, at::IntArrayRef output_padding, std::int64_t groups) {
   const Geometry geometry{stride, padding, dilation, transposed, output_padding, groups};
-  return at::empty(output_sizes(input.sizes(), weight.sizes(), geometry),
-                   input.options().memory_format(result_format(input, weight)));
+  Tensor result = at::empty(output_sizes(input.sizes(), weight.sizes(), geometry),
+                            input.options().memory_format(result_format(input, weight)));
+  log_operation(operation_on(input, weight, result.sizes(), geometry));
+  return result;
 }
 
-std::tuple<Tensor, Tensor, Tensor> convolution_backward(const Tensor& grad_output,
-                                                        const Tensor& input, const Tensor& weight,
-                                                        at::IntArrayRef, at::IntArrayRef,
-                                                        at::IntArrayRef, bool transposed,
-                                                        at::IntArrayRef, std::int64_t groups,
-                                                        std::array<bool, 3> wanted) {
+std::tuple<Tensor, Tensor, Tensor> convolution_backward(
+    const Tensor& grad_output, const Tensor& input, const Tensor& weight, at::IntArrayRef stride,
+    at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed,
+    at::IntArrayRef output_padding, std::int64_t groups, std::array<bool, 3> wanted) {
   const auto format = result_format(input, weight);
+  Operation operation =
+      operation_on(input, weight, grad_output.sizes(),
+                   {stride, padding, dilation, transposed, output_padding, groups});
   Tensor grad_input;
   Tensor grad_weight;
   Tensor grad_bias;
   if (wanted[0]) {
     grad_input = at::empty(input.sizes(), grad_output.options().memory_format(format));
+    operation.kind = OperationKind::convolution_input_gradient;
+    log_operation(operation);
   }
-  if (wanted[1]) grad_weight = at::empty(weight.sizes(), weight.options().memory_format(format));
+  if (wanted[1]) {
+    grad_weight = at::empty(weight.sizes(), weight.options().memory_format(format));
+    operation.kind = OperationKind::convolution_weight_gradient;
+    log_operation(operation);
+  }
   if (wanted[2]) {
     const std::int64_t channels = transposed ? weight.size(1) * groups : weight.size(0);
     grad_bias = at::empty({channels}, grad_output.options());

@@ -13,6 +13,7 @@ void register_meta_kernels() {
   add_meta_normalisation(*library);
   add_meta_attention(*library);
   add_meta_shape_operators(*library);
+  add_meta_activations(*library);
   add_meta_gradient_sum(*library);
 }
 

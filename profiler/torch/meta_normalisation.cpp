@@ -3,13 +3,16 @@
 #include <ATen/ops/empty_like.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
 #include <tuple>
 #include <vector>
 
+#include "profiler/operation.h"
 #include "profiler/torch/meta_kernels.h"
+#include "profiler/torch/recording.h"
 
 namespace sbp::profiler {
 namespace {
@@ -57,6 +60,20 @@ std::tuple<Tensor, Tensor, Tensor> layer_norm_backward(const Tensor&, const Tens
           wanted[2] ? like_parameter(bias, input, normalised_shape) : Tensor()};
 }
 
+void log_batch_norm(OperationKind kind, const Tensor& input) {
+  Operation operation{
+      .kind = kind,
+      .element_bytes = static_cast<std::uint8_t>(input.element_size()),
+      .channels_last = input.suggest_memory_format() != at::MemoryFormat::Contiguous,
+      .input = {input.size(0), input.size(1), 1, 1, 1}};
+  const auto axes = static_cast<std::size_t>(std::min<std::int64_t>(input.dim(), 5));
+  for (std::size_t axis = 2; axis < axes; ++axis) {
+    operation.input[5 - axes + axis] = input.sizes()[axis];
+  }
+  operation.output = operation.input;
+  log_operation(operation);
+}
+
 std::tuple<Tensor, Tensor, Tensor> batch_norm(const Tensor& input, const OptionalTensor& weight,
                                               const OptionalTensor& bias, const OptionalTensor&,
                                               const OptionalTensor&, bool training, double,
@@ -64,8 +81,11 @@ std::tuple<Tensor, Tensor, Tensor> batch_norm(const Tensor& input, const Optiona
   const std::int64_t channels = training ? input.size(1) : 0;
   const auto statistics =
       input.options().dtype(statistics_type(input, given(weight) ? weight : bias));
-  return {at::empty_like(input, {}, input.suggest_memory_format()),
-          at::empty({channels}, statistics), at::empty({channels}, statistics)};
+  std::tuple<Tensor, Tensor, Tensor> results{
+      at::empty_like(input, {}, input.suggest_memory_format()), at::empty({channels}, statistics),
+      at::empty({channels}, statistics)};
+  if (training) log_batch_norm(OperationKind::batch_norm, input);
+  return results;
 }
 
 std::tuple<Tensor, Tensor, Tensor> batch_norm_backward(const Tensor&, const Tensor& input,
@@ -74,9 +94,12 @@ std::tuple<Tensor, Tensor, Tensor> batch_norm_backward(const Tensor&, const Tens
                                                        const OptionalTensor&, const OptionalTensor&,
                                                        bool, double, std::array<bool, 3> wanted) {
   const std::int64_t channels = input.size(1);
-  return {wanted[0] ? at::empty_like(input, {}, input.suggest_memory_format()) : Tensor(),
-          wanted[1] ? like_parameter(weight, input, {channels}) : Tensor(),
-          wanted[2] ? like_parameter(weight, input, {channels}) : Tensor()};
+  std::tuple<Tensor, Tensor, Tensor> results{
+      wanted[0] ? at::empty_like(input, {}, input.suggest_memory_format()) : Tensor(),
+      wanted[1] ? like_parameter(weight, input, {channels}) : Tensor(),
+      wanted[2] ? like_parameter(weight, input, {channels}) : Tensor()};
+  log_batch_norm(OperationKind::batch_norm_backward, input);
+  return results;
 }
 
 }  // namespace

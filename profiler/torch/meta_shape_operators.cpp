@@ -1,7 +1,6 @@
 #include <ATen/TensorIterator.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/arange.h>
-#include <ATen/ops/clamp_min.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/result_type.h>
@@ -58,10 +57,6 @@ Tensor roll(const Tensor& self, at::IntArrayRef, at::IntArrayRef) {
   return at::empty(self.sizes(), self.options().memory_format(self.suggest_memory_format()));
 }
 
-Tensor relu(const Tensor& self) {
-  return at::clamp_min(self, 0);
-}
-
 Tensor flip(const Tensor& self, at::IntArrayRef) {
   return at::empty_like(self);
 }
@@ -105,7 +100,6 @@ void add_meta_shape_operators(torch::Library& library) {
   library.impl("arange", &arange);
   library.impl("arange.start", &arange_start);
   library.impl("arange.start_step", &arange_start_step);
-  library.impl("relu", &relu);
   library.impl("where.self", &where);
   library.impl("roll", &roll);
   library.impl("flip", &flip);

@@ -118,6 +118,17 @@ void log_phase(Record record) noexcept {
   append(*recording, record);
 }
 
+void log_operation(const Operation& operation) {
+  if (!is_recording()) return;
+  Record record = attributed_record(RecordKind::operation);
+  const std::lock_guard guard(lock);
+  Recording* recording = active.load(std::memory_order_relaxed);
+  if (recording == nullptr || recording->device != DeviceId::Kind::meta) return;
+  record.address = recording->operations.size();
+  recording->operations.push_back(operation);
+  append(*recording, record);
+}
+
 std::uint64_t new_save_number() noexcept {
   return next_save.fetch_add(1);
 }

@@ -8,7 +8,9 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <vector>
 
+#include "profiler/operation.h"
 #include "profiler/record.h"
 #include "profiler/record_buffer.h"
 #include "sbp/base/device_id.h"
@@ -22,6 +24,7 @@ struct Recording {
 
   const DeviceId::Kind device;
   RecordBuffer buffer;
+  std::vector<Operation> operations;  // of a Meta trace
   std::chrono::steady_clock::time_point start;
   std::uint64_t first_save = 0;  // saves with a lower number belong to an earlier trace
 };
@@ -77,6 +80,9 @@ void log(Record record) noexcept;
 bool log_for(DeviceId::Kind device, Record record) noexcept;
 // The same for a phase mark, with the live bytes of that moment.
 void log_phase(Record record) noexcept;
+
+// An operation on Meta, if a trace of that device is active.
+void log_operation(const Operation& operation);
 
 // A number for a new save, unique in the process.
 std::uint64_t new_save_number() noexcept;

@@ -3,10 +3,12 @@
 #include <ATen/SequenceNumber.h>
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "profiler/torch/origin.h"
+#include "profiler/torch/product_watch.h"
 #include "profiler/torch/recording.h"
 #include "sbp/base/error.h"
 
@@ -41,6 +43,7 @@ class Tracer::Session final : public ScopeObserver {
     start_recording(recording_);
     older_blocks_ = std::ssize(recording_.buffer.records());
     set_scope_observer(this);
+    if (recording_.device == DeviceId::Kind::meta) products_.emplace();
   }
 
   ~Session() override {
@@ -58,6 +61,7 @@ class Tracer::Session final : public ScopeObserver {
     const auto records = recording_.buffer.records();
     trace.records.assign(records.begin(), records.end());
     trace.layers = layers_.layers();
+    trace.operations = std::move(recording_.operations);
     trace.older_blocks = older_blocks_;
     trace.dropped_records = recording_.buffer.dropped();
     trace.live_at_end_bytes = live_at_end_bytes_;
@@ -75,11 +79,13 @@ class Tracer::Session final : public ScopeObserver {
 
   void halt() noexcept {
     set_scope_observer(nullptr);
+    products_.reset();
     live_at_end_bytes_ = stop_recording();
     running_ = false;
   }
 
   Recording recording_;
+  std::optional<ProductWatch> products_;
   std::int64_t older_blocks_ = 0;
   const LayerTable& layers_;
   std::int64_t live_at_end_bytes_ = 0;

@@ -13,6 +13,7 @@
 
 #include <functional>
 
+#include "sbp/activation.h"
 #include "sbp/base/error.h"
 #include "sbp/coded_ops.h"
 #include "sbp/convolution.h"

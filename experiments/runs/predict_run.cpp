@@ -1,0 +1,138 @@
+#include "experiments/runs/predict_run.h"
+
+#include <c10/util/Exception.h>
+
+#include <chrono>
+
+#include "experiments/runs/catalogue.h"
+#include "experiments/runs/dry_trainer.h"
+#include "experiments/runs/plan_report.h"
+#include "experiments/runs/run_setup.h"
+#include "experiments/runs/traced_step.h"
+#include "profiler/ledger.h"
+#include "profiler/predict/predict.h"
+#include "sbp/base/error.h"
+
+namespace sbp::experiments {
+namespace {
+
+constexpr std::int64_t kMostBatch = 1'000'000;
+
+ResolvedRun resolved(const ProfileOptions& options) {
+  RunOptions dry = options;
+  dry.device = "meta";
+  ResolvedRun run = resolve_run(dry);
+  run.optimizer = parse_spec(options.optimizer, "optimizer", optimizer_schemas());
+  // As PyTorch's optimizers do on CUDA.
+  fill_auto(run.optimizer, "loop", options.loop == TrainingLoop::python ? "foreach" : "each");
+  return run;
+}
+
+class PredictRun {
+ public:
+  PredictRun(const ProfileOptions& options, const Progress& progress)
+      : options_(options),
+        progress_(progress),
+        run_(resolved(options)),
+        device_(predict::parse_device_profile(options.predict)),
+        allocator_(predict::parse_allocator_options(
+            options.allocator.empty() ? "native" : options.allocator)) {
+    if (options.predict_steps < 1) {
+      throw UsageError(concat("predict-steps '", options.predict_steps, "' is below 1"));
+    }
+  }
+
+  reports::PredictionReport run() {
+    const auto start = std::chrono::steady_clock::now();
+    prepare_libtorch(run_);
+    reports::PredictionReport report;
+    {
+      DryTrainer dry(run_, dry_options());
+      const profiler::Trace trace = traced_dry_steps(dry, options_.predict_steps);
+      report.prediction = predict::predict(predict::workload_of(trace), device_, allocator_);
+      report.saved = profiler::analyse(trace).saved;
+      describe(dry, report);
+    }
+    if (options_.largest_batch) report.prediction.largest_batch = largest_batch();
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    report.seconds = seconds.count();
+    return report;
+  }
+
+ private:
+  DryOptions dry_options() const {
+    return {.zero_grad = options_.zero_grad,
+            .names_live_on = options_.loop == TrainingLoop::python,
+            .steps = 0};
+  }
+
+  void describe(DryTrainer& dry, reports::PredictionReport& report) const {
+    const Trainer& trainer = dry.trainer();
+    const Plan& plan = dry.plan();
+    report.header = make_header(run_, plan);
+    auto& configuration = report.header.configuration;
+    configuration.emplace_back("zero_grad", std::string(word_of(options_.zero_grad)));
+    configuration.emplace_back("loop", std::string(word_of(options_.loop)));
+    configuration.emplace_back("predict", report.prediction.device);
+    configuration.emplace_back("allocator", report.prediction.allocator);
+    configuration.emplace_back("predict_steps", options_.predict_steps);
+    report.model = model_facts(run_, dry.model());
+    report.plan = plan_entries(dry.model().sites(), plan, trainer.kept_rows());
+    const std::vector<double> kept_rows = trainer.mean_kept_rows();
+    report.strategy = strategy_outcome(plan, kept_rows);
+    report.header.warnings = plan_warnings(plan, kept_rows);
+  }
+
+  predict::Fit fit_of(std::int64_t batch) {
+    if (progress_.interrupted && progress_.interrupted()) {
+      throw Error("interrupted before the largest batch was found; nothing was written",
+                  ExitCode::interrupted);
+    }
+    if (progress_.step) progress_.step(0, 0, concat("trying batch ", batch));
+    ResolvedRun run = run_;
+    run.options.batch = batch;
+    DryTrainer dry(run, dry_options());
+    const profiler::Trace trace = traced_dry_steps(dry, options_.predict_steps);
+    return predict::fit(predict::workload_of(trace), device_, allocator_);
+  }
+
+  // Doubles until it no longer fits, then halves what lies between.
+  predict::LargestBatch largest_batch() {
+    predict::LargestBatch best;
+    const auto try_batch = [&](std::int64_t batch) {
+      const predict::Fit fit = fit_of(batch);
+      if (fit.fits) best = {batch, fit.peak_device_bytes};
+      return fit.fits;
+    };
+    std::int64_t fails = run_.options.batch;
+    while (fails <= kMostBatch && try_batch(fails)) fails *= 2;
+    fails = std::min(fails, kMostBatch + 1);
+    while (fails - best.batch > 1) {
+      const std::int64_t middle = best.batch + (fails - best.batch) / 2;
+      if (!try_batch(middle)) fails = middle;
+    }
+    return best;
+  }
+
+  ProfileOptions options_;
+  const Progress& progress_;
+  ResolvedRun run_;
+  predict::DeviceProfile device_;
+  predict::AllocatorOptions allocator_;
+};
+
+}  // namespace
+
+const std::vector<SpecSchema>& gpu_schemas() {
+  return predict::device_schemas();
+}
+
+reports::PredictionReport run_prediction(const ProfileOptions& options, const Progress& progress) {
+  try {
+    return PredictRun(options, progress).run();
+  } catch (const c10::Error& error) {
+    throw Error(concat("predicting '", options.model, "': ", error.what_without_backtrace()));
+  }
+}
+
+}  // namespace sbp::experiments

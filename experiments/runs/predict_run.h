@@ -1,0 +1,15 @@
+// What a run would take of a GPU's memory, by a dry run and a replay.
+#pragma once
+
+#include "experiments/runs/run_options.h"
+#include "reports/report.h"
+
+namespace sbp::experiments {
+
+// Predicts for the GPU of `options.predict`: the first steps are made on Meta, which computes
+// nothing, and what they ask of an allocator is replayed through PyTorch's caching allocator as it
+// would be there. Throws UsageError for what was asked wrongly, Error for what failed.
+reports::PredictionReport run_prediction(const ProfileOptions& options,
+                                         const Progress& progress = {});
+
+}  // namespace sbp::experiments

@@ -1,0 +1,131 @@
+#include "profiler/predict/device_profile.h"
+
+#include <algorithm>
+#include <array>
+#include <span>
+
+#include "sbp/base/error.h"
+#include "sbp/base/number.h"
+
+namespace sbp::predict {
+namespace {
+
+constexpr std::int64_t kMiB = std::int64_t{1} << 20;
+
+// cuBLAS takes more from Hopper on (ATen/cuda/CublasHandlePool.cpp).
+constexpr std::int64_t kWorkspace = 8'519'680;
+constexpr std::int64_t kHopperWorkspace = 32 * kMiB;
+constexpr std::int64_t kLtWorkspace = kMiB;
+
+struct Card {
+  std::string_view name, summary;
+  std::int64_t memory_bytes;  // as nvidia-smi shows it
+  std::int64_t cublas_workspace_bytes = kWorkspace;
+  bool tensor_cores = true;  // that convolutions of fp32 may use (TF32: from Ampere on)
+};
+
+constexpr Card kCards[] = {
+    {"a100", "A100, 80 GB", 81'920 * kMiB},
+    {"a100_40gb", "A100, 40 GB", 40'960 * kMiB},
+    {"a10", "A10 and A10G, 24 GB", 23'028 * kMiB},
+    {"a5000", "RTX A5000, 24 GB", 24'564 * kMiB},
+    {"a6000", "RTX A6000, 48 GB", 49'140 * kMiB},
+    {"b200", "B200, 180 GB", 183'359 * kMiB, kHopperWorkspace},
+    {"h100", "H100, 80 GB", 81'559 * kMiB, kHopperWorkspace},
+    {"h200", "H200, 141 GB", 143'771 * kMiB, kHopperWorkspace},
+    {"l4", "L4, 24 GB", 23'034 * kMiB},
+    {"l40s", "L40S, 48 GB", 46'068 * kMiB},
+    {"rtx2080ti", "GeForce RTX 2080 Ti, 11 GB", 11'264 * kMiB, kWorkspace, false},
+    {"rtx3060", "GeForce RTX 3060, 12 GB", 12'622'168'064},
+    {"rtx3090", "GeForce RTX 3090, 24 GB", 24'576 * kMiB},
+    {"rtx4060", "GeForce RTX 4060, 8 GB", 8'318'222'336},
+    {"rtx4090", "GeForce RTX 4090, 24 GB", 24'564 * kMiB},
+    {"t4", "T4, 16 GB", 15'360 * kMiB, kWorkspace, false},
+    {"v100", "V100, 16 GB", 16'160 * kMiB, kWorkspace, false},
+    {"v100_32gb", "V100, 32 GB", 32'510 * kMiB, kWorkspace, false},
+};
+
+// With kernels loaded when they first run, as is the default since CUDA 11.8 (pytorch#86509).
+constexpr std::int64_t kContext = 287'047'680;
+
+// A size that a key may set.
+struct SizeKey {
+  const char* key;
+  std::int64_t DeviceProfile::*field;
+  const char* help;
+};
+constexpr SizeKey kSizes[] = {
+    {"memory", &DeviceProfile::memory_bytes, "of the card in all, such as 12GiB"},
+    {"context", &DeviceProfile::context_bytes, "of the CUDA context"},
+    {"kernel_code", &DeviceProfile::kernel_code_bytes, "of kernels loaded when they first run"},
+    {"library_handles", &DeviceProfile::library_bytes, "of cuBLAS and cuDNN"},
+    {"cublas_workspace", &DeviceProfile::cublas_workspace_bytes,
+     "kept by each thread that multiplies matrices"},
+    {"cublas_lt_workspace", &DeviceProfile::cublas_lt_workspace_bytes,
+     "of a product with a bias, while it runs"},
+};
+
+DeviceProfile profile_of(const Card& card) {
+  return {.name = std::string(card.name),
+          .memory_bytes = card.memory_bytes,
+          .context_bytes = kContext,
+          .cublas_workspace_bytes = card.cublas_workspace_bytes,
+          .cublas_lt_workspace_bytes = kLtWorkspace,
+          .convolution_copies = card.tensor_cores};
+}
+
+std::string size_text(std::int64_t bytes) {
+  return concat(bytes, "B");
+}
+
+SpecSchema schema_of(const Card& card) {
+  const DeviceProfile profile = profile_of(card);
+  SpecSchema schema{std::string(card.name), std::string(card.summary), {}};
+  for (const SizeKey& size : kSizes) {
+    schema.keys.push_back(
+        {.key = size.key, .default_value = size_text(profile.*size.field), .help = size.help});
+  }
+  return schema;
+}
+
+constexpr std::int64_t kMostBytes = std::int64_t{1} << 50;
+
+std::int64_t size_of(const Spec& spec, const char* key) {
+  const std::string& text = spec.text(key);
+  std::optional<std::int64_t> size = parse_size(text);
+  std::int64_t plain = 0;
+  if (!size && parse_number(text, plain) == std::errc()) size = plain;
+  if (!size || *size < 0 || *size > kMostBytes) {
+    throw UsageError(concat("device '", spec.name, "' has ", key, " '", text,
+                            "'; use a size up to 1 PiB, such as 12GiB or 300MiB"));
+  }
+  return *size;
+}
+
+}  // namespace
+
+const std::vector<SpecSchema>& device_schemas() {
+  static const std::vector<SpecSchema> schemas = [] {
+    std::vector<SpecSchema> all;
+    for (const Card& card : kCards) all.push_back(schema_of(card));
+    return all;
+  }();
+  return schemas;
+}
+
+DeviceProfile parse_device_profile(std::string_view text) {
+  const Spec spec = parse_spec(text, "device to predict for", device_schemas());
+  DeviceProfile profile = profile_of(*std::ranges::find(kCards, spec.name, &Card::name));
+  for (const SizeKey& size : kSizes) profile.*size.field = size_of(spec, size.key);
+  return profile;
+}
+
+std::string to_string(const DeviceProfile& profile) {
+  Spec spec{.name = profile.name, .values = {}};
+  for (const SizeKey& size : kSizes) {
+    spec.values.emplace_back(size.key, size_text(profile.*size.field));
+  }
+  return to_string(spec);
+}
+
+}  // namespace sbp::predict

@@ -1,0 +1,39 @@
+// What is known of a GPU and of the libraries on it, each as a named rule.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sbp/base/spec.h"
+
+namespace sbp::predict {
+
+struct DeviceProfile {
+  std::string name = "a100";
+  std::int64_t memory_bytes = 0;  // that the driver reports in all
+
+  // What the process holds beside the caching allocator.
+  std::int64_t context_bytes = 0;      // of the CUDA context, kernels loaded at its start included
+  std::int64_t kernel_code_bytes = 0;  // of kernels loaded when they first run
+  std::int64_t library_bytes = 0;      // handles of cuBLAS and cuDNN
+
+  // What libraries take from the caching allocator.
+  std::int64_t cublas_workspace_bytes = 0;     // one a thread that multiplies matrices, kept
+  std::int64_t cublas_lt_workspace_bytes = 0;  // of a product with a bias, while it runs
+  // Convolutions on tensor cores work on channels-last copies of what they read and write.
+  bool convolution_copies = true;
+};
+
+// Names of cards, and keys that every one of them has.
+const std::vector<SpecSchema>& device_schemas();
+
+// "a100", "rtx3060:memory=12GiB". Throws UsageError.
+DeviceProfile parse_device_profile(std::string_view text);
+
+// The resolved spec: parse_device_profile of it gives an equal profile.
+std::string to_string(const DeviceProfile& profile);
+
+}  // namespace sbp::predict

@@ -1,0 +1,100 @@
+#include "profiler/predict/predict.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+
+#include "profiler/predict/accuracy.h"
+#include "profiler/predict/replay.h"
+
+namespace sbp::predict {
+namespace {
+
+// Of the process, beside the caching allocator.
+std::int64_t outside_bytes(const DeviceProfile& device) {
+  return device.context_bytes + device.kernel_code_bytes + device.library_bytes;
+}
+
+AllocatorOptions limited(AllocatorOptions options, const DeviceProfile& device) {
+  options.limit_bytes = std::max<std::int64_t>(device.memory_bytes - outside_bytes(device), 0);
+  options.device_total_bytes = device.memory_bytes;
+  return options;
+}
+
+Fit fit_of(const ReplayResult& replayed, const DeviceProfile& device) {
+  Fit result;
+  result.capacity_bytes = device.memory_bytes;
+  result.fits = replayed.completed;
+  result.peak_device_bytes = replayed.peak_reserved_bytes + outside_bytes(device);
+  result.retries = replayed.retries;
+  if (!replayed.completed) {
+    result.failed_at = replayed.failed_at;
+    result.failed_bytes = replayed.failed_bytes;
+  }
+  return result;
+}
+
+// Every byte of the card at the peak that no layer owns.
+std::vector<NamedBytes> overheads_of(const Composition& composition, const DeviceProfile& device) {
+  std::vector<NamedBytes> overheads;
+  for (const NamedBytes& kept : composition.kept) {
+    const auto same = std::ranges::find(overheads, kept.name, &NamedBytes::name);
+    if (same == overheads.end()) {
+      overheads.push_back(kept);
+    } else {
+      same->bytes += kept.bytes;
+    }
+  }
+  overheads.push_back({"rounding", composition.rounding_bytes});
+  overheads.push_back({"cached", composition.cached_bytes});
+  overheads.push_back({"context", device.context_bytes});
+  overheads.push_back({"kernel_code", device.kernel_code_bytes});
+  overheads.push_back({"library_handles", device.library_bytes});
+  return overheads;
+}
+
+Interval interval_around(std::int64_t bytes, const Accuracy& accuracy) {
+  const auto scaled = [bytes](double ratio) {
+    return static_cast<std::int64_t>(std::llround(static_cast<double>(bytes) * ratio));
+  };
+  return {scaled(accuracy.lowest_ratio), scaled(accuracy.highest_ratio)};
+}
+
+}  // namespace
+
+Prediction predict(const Workload& workload, const DeviceProfile& device,
+                   const AllocatorOptions& allocator) {
+  Prediction prediction;
+  prediction.device = to_string(device);
+  prediction.allocator = to_string(allocator);
+  prediction.steps = workload.steps;
+  AllocatorOptions options = limited(allocator, device);
+  ReplayResult replayed = replay(workload, device, options);
+  prediction.fits = fit_of(replayed, device);
+  if (!replayed.completed) {
+    options.limit_bytes.reset();
+    replayed = replay(workload, device, options);
+  }
+  prediction.peak_requested_bytes = replayed.peak_requested_bytes;
+  prediction.peak_allocated_bytes = replayed.peak_allocated_bytes;
+  prediction.peak_reserved_bytes = replayed.peak_reserved_bytes;
+  prediction.peak_device_bytes = replayed.peak_reserved_bytes + outside_bytes(device);
+  prediction.allocated_peak = replayed.allocated_peak;
+  prediction.reserved_peak = replayed.reserved_peak;
+  prediction.segments = replayed.segments;
+  prediction.device_allocations = replayed.device_allocations;
+  prediction.requests = replayed.requests;
+  Composition composition =
+      composition_at(replayed.reserved_peak_request, workload, device, options);
+  prediction.overheads = overheads_of(composition, device);
+  prediction.layers = std::move(composition.layers);
+  prediction.accuracy = measured_accuracy();
+  prediction.interval = interval_around(prediction.peak_device_bytes, prediction.accuracy);
+  return prediction;
+}
+
+Fit fit(const Workload& workload, const DeviceProfile& device, const AllocatorOptions& allocator) {
+  return fit_of(replay(workload, device, limited(allocator, device)), device);
+}
+
+}  // namespace sbp::predict

@@ -1,0 +1,20 @@
+// From a workload to what it would take of a GPU's memory.
+#pragma once
+
+#include "profiler/predict/allocator_options.h"
+#include "profiler/predict/device_profile.h"
+#include "profiler/predict/prediction.h"
+#include "profiler/predict/workload.h"
+
+namespace sbp::predict {
+
+// Peaks are those on the card itself, as large as it is, where the workload completes there, and of
+// one without end where it does not; whether it fits is answered by a replay that may take no more
+// than `device.memory_bytes`. `allocator.limit_bytes` must be absent.
+Prediction predict(const Workload& workload, const DeviceProfile& device,
+                   const AllocatorOptions& allocator);
+
+// Does it fit, and no more: what a search for the largest batch asks.
+Fit fit(const Workload& workload, const DeviceProfile& device, const AllocatorOptions& allocator);
+
+}  // namespace sbp::predict

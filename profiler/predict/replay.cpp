@@ -1,0 +1,191 @@
+#include "profiler/predict/replay.h"
+
+#include <array>
+#include <utility>
+
+#include "profiler/predict/caching_allocator.h"
+#include "profiler/predict/scratch.h"
+
+namespace sbp::predict {
+namespace {
+
+using Kind = Workload::Event::Kind;
+
+// A workspace that the process keeps: one of a kind a thread.
+struct KeptScratch {
+  ScratchKind kind;
+  bool backward;
+  Handle handle;
+  std::int64_t bytes;
+};
+
+class Machine {
+ public:
+  // `last_request`: stops right after that many allocations; 0: goes on to the end.
+  Machine(const Workload& workload, const DeviceProfile& device, const AllocatorOptions& options,
+          std::int64_t last_request = 0)
+      : workload_(workload),
+        device_(device),
+        allocator_(options),
+        last_request_(last_request),
+        handles_(workload.blocks.size()) {}
+
+  ReplayResult run() {
+    for (const Workload::Event& event : workload_.events) {
+      take(event);
+      if (stopped_) break;
+    }
+    const AllocatorStatistics& statistics = allocator_.statistics();
+    result_.segments = statistics.segments.current;
+    result_.device_allocations = statistics.device_allocs;
+    result_.retries = statistics.retries;
+    result_.peak_requested_bytes = statistics.total.requested.peak;
+    result_.peak_allocated_bytes = statistics.total.allocated.peak;
+    result_.peak_reserved_bytes = statistics.total.reserved.peak;
+    return result_;
+  }
+
+  Composition composition() const {
+    Composition result;
+    std::vector<LayerBytes> rows(workload_.layers.size() + 1);
+    const auto add = [&](LayerId layer, profiler::Category category, std::int64_t bytes,
+                         Handle handle) {
+      LayerBytes& row = rows[layer == kNoLayer ? rows.size() - 1 : static_cast<std::size_t>(layer)];
+      row.requested_bytes += bytes;
+      row.block_bytes += allocator_.place(handle).block_bytes;
+      row.categories[static_cast<std::size_t>(category)] += bytes;
+      result.rounding_bytes += allocator_.place(handle).block_bytes - bytes;
+    };
+    for (std::size_t i = 0; i < handles_.size(); ++i) {
+      const Workload::Block& block = workload_.blocks[i];
+      if (handles_[i]) add(block.layer, block.category, block.bytes, *handles_[i]);
+    }
+    if (scratch_) add(layer_, profiler::Category::workspace, scratch_->second, scratch_->first);
+    for (const KeptScratch& kept : kept_) {
+      result.rounding_bytes += allocator_.place(kept.handle).block_bytes - kept.bytes;
+      result.kept.push_back({std::string(to_string(kept.kind)), kept.bytes});
+    }
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (rows[i].block_bytes == 0) continue;
+      const bool outside = i + 1 == rows.size();
+      rows[i].name = outside ? std::string() : workload_.layers[i].name;
+      rows[i].kind = outside ? std::string("outside") : workload_.layers[i].kind;
+      result.layers.push_back(std::move(rows[i]));
+    }
+    const AllocatorStatistics& statistics = allocator_.statistics();
+    result.cached_bytes = statistics.total.reserved.current - statistics.total.allocated.current;
+    return result;
+  }
+
+ private:
+  void take(const Workload::Event& event) {
+    switch (event.kind) {
+      case Kind::allocate: {
+        const auto handle = allocate(workload_.blocks[event.index].bytes);
+        if (handle) handles_[event.index] = *handle;
+        return;
+      }
+      case Kind::free:
+        allocator_.free(*handles_[event.index]);
+        handles_[event.index].reset();
+        return;
+      case Kind::operation: return operate(workload_.operations[event.index]);
+      case Kind::phase:
+        phase_ = static_cast<Phase>(event.index);
+        if (phase_ == Phase::setup) ++step_;
+        return;
+      case Kind::layer: layer_ = static_cast<LayerId>(event.index) - 1; return;
+    }
+  }
+
+  void operate(const Workload::Operation& operation) {
+    for (const Scratch& scratch : scratch_of(operation.what, device_)) {
+      if (scratch.kept) {
+        keep(scratch, operation.backward);
+      } else {
+        use(scratch);
+      }
+      if (stopped_) return;
+    }
+  }
+
+  void keep(const Scratch& scratch, bool backward) {
+    for (const KeptScratch& kept : kept_) {
+      if (kept.kind == scratch.kind && kept.backward == backward) return;
+    }
+    const auto handle = allocate(scratch.bytes);
+    if (handle) kept_.push_back({scratch.kind, backward, *handle, scratch.bytes});
+  }
+
+  // Libraries do with less where there is less: they try their next way of computing.
+  void use(const Scratch& scratch) {
+    const auto handle = allocate(scratch.bytes, /*needed=*/false);
+    if (!handle) return;
+    scratch_ = {*handle, scratch.bytes};
+    if (stopped_) return;
+    allocator_.free(*handle);
+    scratch_.reset();
+  }
+
+  std::optional<Handle> allocate(std::int64_t bytes, bool needed = true) {
+    const auto handle = allocator_.allocate(bytes);
+    if (!handle) {
+      if (!needed) return handle;
+      result_.completed = false;
+      result_.failed_at = moment();
+      result_.failed_bytes = bytes;
+      stopped_ = true;
+      return handle;
+    }
+    ++result_.requests;
+    const AllocatorStatistics& statistics = allocator_.statistics();
+    if (statistics.total.allocated.current > highest_allocated_) {
+      highest_allocated_ = statistics.total.allocated.current;
+      result_.allocated_peak = moment();
+    }
+    if (statistics.total.reserved.current > highest_reserved_) {
+      highest_reserved_ = statistics.total.reserved.current;
+      result_.reserved_peak = moment();
+      result_.reserved_peak_request = result_.requests;
+    }
+    stopped_ = result_.requests == last_request_;
+    return handle;
+  }
+
+  Moment moment() const {
+    return {step_, phase_,
+            layer_ == kNoLayer ? std::string()
+                               : workload_.layers[static_cast<std::size_t>(layer_)].name};
+  }
+
+  const Workload& workload_;
+  const DeviceProfile& device_;
+  CachingAllocator allocator_;
+  std::int64_t last_request_;
+  std::vector<std::optional<Handle>> handles_;  // index = block
+  std::vector<KeptScratch> kept_;
+  std::optional<std::pair<Handle, std::int64_t>> scratch_;  // in use now
+  ReplayResult result_;
+  std::int64_t step_ = 0;
+  Phase phase_ = Phase::setup;
+  LayerId layer_ = kNoLayer;
+  std::int64_t highest_allocated_ = 0;
+  std::int64_t highest_reserved_ = 0;
+  bool stopped_ = false;
+};
+
+}  // namespace
+
+ReplayResult replay(const Workload& workload, const DeviceProfile& device,
+                    const AllocatorOptions& options) {
+  return Machine(workload, device, options).run();
+}
+
+Composition composition_at(std::int64_t request, const Workload& workload,
+                           const DeviceProfile& device, const AllocatorOptions& options) {
+  Machine machine(workload, device, options, request);
+  machine.run();
+  return machine.composition();
+}
+
+}  // namespace sbp::predict

@@ -1,0 +1,93 @@
+#include "profiler/predict/workload.h"
+
+#include "profiler/lifetimes.h"
+#include "profiler/ownership.h"
+#include "sbp/base/error.h"
+
+namespace sbp::predict {
+namespace {
+
+using profiler::Record;
+using profiler::RecordKind;
+
+class Reader {
+ public:
+  Reader(const profiler::Trace& trace, const profiler::Lifetimes& lifetimes)
+      : trace_(trace), lifetimes_(lifetimes) {}
+
+  Workload read() {
+    take_blocks();
+    for (std::size_t i = 0; i < trace_.records.size(); ++i) take(i);
+    result_.layers = trace_.layers;
+    return std::move(result_);
+  }
+
+ private:
+  using Kind = Workload::Event::Kind;
+
+  void take_blocks() {
+    owners_ = profiler::owners_of(trace_.records, lifetimes_, trace_.layers.size());
+    result_.blocks.reserve(owners_.size());
+    for (std::size_t i = 0; i < owners_.size(); ++i) {
+      result_.blocks.push_back({lifetimes_.blocks[i].bytes, owners_[i].layer, owners_[i].category});
+    }
+  }
+
+  void take(std::size_t index) {
+    const Record& record = trace_.records[index];
+    const std::uint32_t block = lifetimes_.block_of_record[index];
+    switch (record.kind) {
+      case RecordKind::allocate: enter(owners_[block].born_in); return add(Kind::allocate, block);
+      case RecordKind::free: return add(Kind::free, block);
+      case RecordKind::operation: return take_operation(record);
+      case RecordKind::phase:
+        if (record.detail == static_cast<std::uint8_t>(Phase::setup)) ++result_.steps;
+        return add(Kind::phase, record.detail);
+      default: return;
+    }
+  }
+
+  void take_operation(const Record& record) {
+    const LayerId layer = profiler::layer_computing(record, lifetimes_, trace_.layers.size());
+    enter(layer);
+    if (record.address >= trace_.operations.size()) {
+      throw Error(concat("reading a dry run's trace: record names the operation '", record.address,
+                         "' of ", trace_.operations.size()));
+    }
+    add(Kind::operation, static_cast<std::uint32_t>(result_.operations.size()));
+    result_.operations.push_back(
+        {trace_.operations[record.address], layer, record.node != profiler::kNoNode});
+  }
+
+  void enter(LayerId layer) {
+    if (layer == layer_) return;
+    layer_ = layer;
+    add(Kind::layer, static_cast<std::uint32_t>(layer + 1));
+  }
+
+  void add(Kind kind, std::uint32_t index) { result_.events.push_back({kind, index}); }
+
+  const profiler::Trace& trace_;
+  const profiler::Lifetimes& lifetimes_;
+  std::vector<profiler::Owner> owners_;
+  Workload result_;
+  LayerId layer_ = kNoLayer;
+};
+
+}  // namespace
+
+Workload workload_of(const profiler::Trace& trace) {
+  profiler::Problems problems;
+  const profiler::Lifetimes lifetimes =
+      profiler::read_lifetimes(trace.records, trace.layers.size(), problems);
+  if (trace.dropped_records > 0) {
+    throw Error(concat("reading a dry run's trace: ", trace.dropped_records,
+                       " records were lost, so its memory would be too small; use fewer steps"));
+  }
+  if (problems.count() > 0) {
+    throw Error(concat("reading a dry run's trace: ", problems.first()));
+  }
+  return Reader(trace, lifetimes).read();
+}
+
+}  // namespace sbp::predict
