@@ -1,24 +1,28 @@
 #include "profiler/record_buffer.h"
 
 #include <algorithm>
-#include <new>
+#include <cstdlib>
+#include <type_traits>
 
 #include "sbp/base/error.h"
 
 namespace sbp::profiler {
 namespace {
 
-// Value-initialised, which writes every page.
-std::unique_ptr<Record[]> make_records(std::int64_t capacity) {
+// Zeroed by the system, page by page as they are written to: a buffer is large and most of it stays
+// unused.
+Record* make_records(std::int64_t capacity) {
   if (capacity < 0) {
     throw Error(concat("making a record buffer: capacity '", capacity, "' must be at least 0"));
   }
-  try {
-    return std::make_unique<Record[]>(static_cast<std::size_t>(capacity));
-  } catch (const std::bad_alloc&) {
+  static_assert(std::is_trivially_copyable_v<Record>);
+  const auto count = static_cast<std::size_t>(std::max<std::int64_t>(capacity, 1));
+  void* records = std::calloc(count, sizeof(Record));
+  if (records == nullptr) {
     throw Error(concat("making a record buffer: no memory for '", capacity, "' records of ",
                        sizeof(Record), " bytes; a smaller buffer would fit"));
   }
+  return static_cast<Record*>(records);
 }
 
 }  // namespace

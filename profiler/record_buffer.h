@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <span>
 
@@ -11,7 +12,7 @@
 namespace sbp::profiler {
 
 // Thread-safe to append to; read only after all writers stopped. Its memory is its own (never
-// the traced allocator's) and is touched up front, so that recording does not page-fault.
+// the traced allocator's) and the system's to give as it is written to: most of it stays unused.
 class RecordBuffer {
  public:
   explicit RecordBuffer(std::int64_t capacity);
@@ -25,8 +26,12 @@ class RecordBuffer {
   void clear() noexcept;
 
  private:
+  struct Free {
+    void operator()(Record* records) const noexcept { std::free(records); }
+  };
+
   std::int64_t capacity_;
-  std::unique_ptr<Record[]> records_;
+  std::unique_ptr<Record[], Free> records_;
   std::atomic<std::int64_t> next_{0};
 };
 

@@ -25,8 +25,6 @@ struct RunOptions {
   std::int64_t threads = 0;  // 0: as many as there are processors
   std::string augment;       // specs of --list augmentations; empty: none
   std::int64_t workers = 1;  // threads that read and augment images
-  // A dry run that stands for one on CUDA: what is left to `auto` is what PyTorch does there.
-  bool as_on_cuda = false;
   std::vector<std::string> command_line;
 };
 

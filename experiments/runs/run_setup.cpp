@@ -74,8 +74,7 @@ ResolvedRun resolve_run(const RunOptions& options) {
   run.model = parse_spec(options.model, "model", model_schemas());
   run.data = parse_spec(options.data, "data", data_schemas());
   run.optimizer = parse_spec(options.optimizer, "optimizer", optimizer_schemas());
-  const bool on_cuda = options.as_on_cuda || run.device.kind == DeviceId::Kind::cuda;
-  fill_auto(run.optimizer, "loop", on_cuda ? "foreach" : "each");
+  fill_auto(run.optimizer, "loop", run.device.kind == DeviceId::Kind::cuda ? "foreach" : "each");
   run.augment = parse_augmentation(options.augment);
   make_augmentation(run.augment);  // its errors come before anything is read
   run.precision = parse_spec(options.precision, "precision", precision_schemas());

@@ -15,11 +15,11 @@ namespace sbp::profiler {
 void register_meta_kernels();
 
 // The groups it consists of, one a source file.
-void add_meta_accumulation(torch::Library& library);
 void add_meta_convolution(torch::Library& library);
 void add_meta_normalisation(torch::Library& library);
 void add_meta_attention(torch::Library& library);
 void add_meta_shape_operators(torch::Library& library);
 void add_meta_activations(torch::Library& library);
+void add_meta_gradient_sum(torch::Library& library);
 
 }  // namespace sbp::profiler

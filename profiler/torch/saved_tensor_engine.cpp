@@ -6,7 +6,9 @@
 #include <torch/csrc/autograd/engine.h>
 
 #include <memory>
+#include <optional>
 
+#include "profiler/torch/meta_gradient_sum.h"
 #include "profiler/torch/origin.h"
 #include "profiler/torch/recording.h"
 #include "sbp/base/scope.h"
@@ -70,6 +72,15 @@ class TracingEngine final : public torch::autograd::Engine {
  public:
   // Its worker threads must be gone before the virtual functions are.
   ~TracingEngine() override { stop(); }
+
+  torch::autograd::variable_list execute(const torch::autograd::edge_list& roots,
+                                         const torch::autograd::variable_list& gradients,
+                                         bool keep_graph, bool create_graph, bool accumulate,
+                                         const torch::autograd::edge_list& outputs) override {
+    std::optional<MetaGradientSums> sums;
+    if (!gradients.empty() && gradients.front().is_meta()) sums.emplace();
+    return Engine::execute(roots, gradients, keep_graph, create_graph, accumulate, outputs);
+  }
 
   std::unique_ptr<torch::autograd::SavedVariableHooks> get_default_saved_variable_hooks() override {
     if (!is_recording()) return nullptr;
