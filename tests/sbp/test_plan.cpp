@@ -116,16 +116,21 @@ TEST_CASE("finer stages take the coarsest dropping stage's mask in blocks of cel
 
 TEST_CASE("of a residual net with batch norm, the norms of the branches drop") {
   SiteTable sites;
-  const auto add = [&](const std::string& name, SiteKind kind, std::int64_t side) {
-    sites.add(name, kind, name.starts_with("layer") ? name[7] - '0' : -1,
-              {.height = side, .width = side});
+  const auto add = [&](const std::string& name, SiteKind kind, std::int64_t side,
+                       SiteId branch_of = -1) {
+    const SiteId id = sites.add(name, kind, name.starts_with("layer") ? name[7] - '0' : -1,
+                                {.height = side, .width = side});
+    if (branch_of >= 0) sites.set_within(id, branch_of);
+    return id;
   };
   add("bn1", SiteKind::batch_norm, 8);
-  add("layer1.0.conv1", SiteKind::conv2d, 8);
-  add("layer1.0.bn1", SiteKind::batch_norm, 8);
-  add("layer1.0.bn2", SiteKind::batch_norm, 8);
-  add("layer1.1.bn1", SiteKind::batch_norm, 4);
-  add("layer1.1.bn2", SiteKind::batch_norm, 4);
+  const SiteId first = add("layer1.0.add", SiteKind::residual, 8);
+  add("layer1.0.conv1", SiteKind::conv2d, 8, first);
+  add("layer1.0.bn1", SiteKind::batch_norm, 8, first);
+  add("layer1.0.bn2", SiteKind::batch_norm, 8, first);
+  const SiteId second = add("layer1.1.add", SiteKind::residual, 4);
+  add("layer1.1.bn1", SiteKind::batch_norm, 4, second);
+  add("layer1.1.bn2", SiteKind::batch_norm, 4, second);
   add("layer1.1.downsample.1", SiteKind::batch_norm, 4);
   const Plan plan = resolve("sbp:layers=all", sites, registered());
   CHECK(selected("sbp:layers=all", sites) ==
