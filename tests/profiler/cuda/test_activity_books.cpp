@@ -36,6 +36,14 @@ TEST_CASE("activity books: records out of order are joined and paired by time") 
   CHECK(!books.memory_records[0].api_index);
 }
 
+TEST_CASE("activity books: of several ids of one kind the last counts") {
+  BufferBuilder builder;
+  builder.external(5, 1).external(5, 2).call(5).allocate({.address = 8, .correlation = 5});
+  const ActivityBooks books = books_of(builder);
+  REQUIRE(books.memory_records.at(0).external.size() == 1);
+  CHECK(books.memory_records[0].external[0].external_id == 2);
+}
+
 TEST_CASE("activity books: correlation id 0 joins nothing") {
   BufferBuilder builder;
   builder.external(0, 77).call(0).allocate({.address = 8, .bytes = 1});

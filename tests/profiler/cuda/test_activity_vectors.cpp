@@ -45,10 +45,7 @@ std::vector<VectorFile> read_folder(const std::filesystem::path& folder) {
 std::vector<VectorFile> vector_files() {
   auto files = read_folder(std::filesystem::path(SBP_SOURCE_DIR) / "tests/golden/cupti");
   const char* named = std::getenv("SBP_CUPTI_DIR");
-  if (named == nullptr || *named == '\0') {
-    MESSAGE("SBP_CUPTI_DIR is not set: only the committed buffers are read");
-    return files;
-  }
+  if (named == nullptr || *named == '\0') return files;
   for (auto& file : read_folder(named)) {
     file.name = "SBP_CUPTI_DIR/" + file.name;
     files.push_back(std::move(file));
@@ -232,6 +229,10 @@ std::map<std::string, Json> meaning_as_json(const DecodedActivities& decoded) {
 TEST_SUITE_BEGIN("vectors");
 
 TEST_CASE("cupti vectors: every record, every field") {
+  const char* named = std::getenv("SBP_CUPTI_DIR");
+  if (named == nullptr || *named == '\0') {
+    tests::VectorCase("SBP_CUPTI_DIR").skip("not set, so only the committed buffers are read");
+  }
   for (const VectorFile& file : vector_files()) {
     tests::VectorCase one("cupti records " + file.name);
     check_decoding(file, decode_activities(file.bytes));
