@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "sbp/base/scope.h"
@@ -17,7 +18,7 @@ enum class AllocatorAction : std::uint8_t {
   segment_free,    // ... and back
   segment_map,     // the same in parts, of expandable segments
   segment_unmap,
-  out_of_memory,   // bytes: asked for and not given
+  out_of_memory,  // bytes: asked for and not given
 };
 
 struct AllocatorEvent {
@@ -42,7 +43,7 @@ struct AllocatorBlock {
 struct AllocatorSegment {
   std::uint64_t address = 0;
   std::int64_t bytes = 0;
-  bool is_small = false;       // of the pool for requests of up to 1 MiB
+  bool is_small = false;  // of the pool for requests of up to 1 MiB
   bool is_expandable = false;
   std::vector<AllocatorBlock> blocks;
 };
@@ -65,6 +66,7 @@ struct AllocatorTrace {
   std::vector<AllocatorEvent> events;      // in order
   std::int64_t dropped_events = 0;
   AllocatorCounters counters_at_end;
+  std::string phase_problem;  // where a phase began and the counters did not agree; a sentence
   std::int64_t max_split_bytes = -1;  // larger blocks are not split; -1: no such limit
   bool rounds_by_powers = false;      // roundup_power2_divisions is set
   // Of the whole device, by everybody, when the trace stopped; empty if it could not be read.

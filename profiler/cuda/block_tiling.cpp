@@ -62,8 +62,8 @@ void BlockTiling::add_segment(const AllocatorSegment& segment) {
     if (sound) sum += block.bytes;
   }
   if (!sound || sum != segment.bytes || overlaps(segment.address, segment.bytes)) {
-    problems_.note(-1, "the blocks of the segment at ", hex(segment.address),
-                   " do not tile its ", segment.bytes, " bytes");
+    problems_.note(-1, "the blocks of the segment at ", hex(segment.address), " do not tile its ",
+                   segment.bytes, " bytes");
     return;
   }
   std::uint64_t address = segment.address;
@@ -192,9 +192,9 @@ void BlockTiling::add_memory(std::int64_t index, const AllocatorEvent& event, bo
   const auto place = tiles_.emplace_hint(after, event.address, tile);
   count(tile, 1);
   if (!is_expandable) return;
-  for (auto next = std::next(place); next != tiles_.end() && next->second.is_expandable &&
-                                     end_of(std::prev(next)->first, std::prev(next)->second.bytes) ==
-                                         next->first;
+  for (auto next = std::next(place);
+       next != tiles_.end() && next->second.is_expandable &&
+       end_of(std::prev(next)->first, std::prev(next)->second.bytes) == next->first;
        ++next) {
     next->second.segment = tile.segment;
   }

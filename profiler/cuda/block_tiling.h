@@ -58,8 +58,8 @@ class BlockTiling {
 
   bool should_split(const Tile& tile, std::int64_t bytes) const;
   bool overlaps(std::uint64_t address, std::int64_t bytes) const;
-  Tiles::iterator with_state(std::int64_t index, std::uint64_t address,
-                             AllocatorBlock::State state, const char* what);
+  Tiles::iterator with_state(std::int64_t index, std::uint64_t address, AllocatorBlock::State state,
+                             const char* what);
   void merge_free(Tiles::iterator tile);
   void count(const Tile& tile, std::int64_t sign);
 

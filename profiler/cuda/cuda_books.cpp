@@ -95,8 +95,7 @@ std::vector<UnseenAllocation> driver_allocations(std::span<const Activity> recor
   for (const MemoryRecordMeaning& meaning : books.memory_records) {
     const auto life = lives.find(meaning.index);
     if (life == lives.end()) continue;
-    const auto& memory =
-        std::get<MemoryActivity>(records[static_cast<std::size_t>(meaning.index)]);
+    const auto& memory = std::get<MemoryActivity>(records[static_cast<std::size_t>(meaning.index)]);
     all.push_back(described(memory, meaning, records));
     all.back().died_ns = life->second;
   }
@@ -168,9 +167,11 @@ void note_losses(const AllocatorTrace& allocator, const CuptiTrace& cupti, Probl
     problems.note(-1, allocator.dropped_events, " events of the allocator were lost");
   }
   if (allocator.rounds_by_powers) {
-    problems.note(-1, "the allocator's roundup_power2_divisions is set: block sizes are not known "
-                      "from its events");
+    problems.note(-1,
+                  "the allocator's roundup_power2_divisions is set: block sizes are not known "
+                  "from its events");
   }
+  if (!allocator.phase_problem.empty()) problems.note(-1, allocator.phase_problem);
   if (!cupti.complete()) problems.note(-1, cupti.first_problem);
 }
 

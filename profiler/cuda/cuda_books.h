@@ -34,12 +34,12 @@ struct UnseenAllocation {
   MemoryKind kind = MemoryKind::unknown;
   std::uint64_t address = 0;
   std::int64_t bytes = 0;
-  std::uint64_t born_ns = 0;                // steady clock
-  std::optional<std::uint64_t> died_ns;     // empty: it outlived the trace
-  std::optional<std::uint64_t> external_id; // of the scope that it was made in
-  std::uint32_t callback_id = 0;            // of the runtime's function that made it; 0: unknown
-  bool from_pool = false;                   // of the stream-ordered allocator
-  std::string name;                         // of the symbol, or else the library that asked
+  std::uint64_t born_ns = 0;                 // steady clock
+  std::optional<std::uint64_t> died_ns;      // empty: it outlived the trace
+  std::optional<std::uint64_t> external_id;  // of the scope that it was made in
+  std::uint32_t callback_id = 0;             // of the runtime's function that made it; 0: unknown
+  bool from_pool = false;                    // of the stream-ordered allocator
+  std::string name;                          // of the symbol, or else the library that asked
 
   bool operator==(const UnseenAllocation&) const = default;
 };

@@ -87,7 +87,8 @@ AllocatorCounters counters_of(c10::DeviceIndex index) {
 
 // Note [Under the allocator's lock]: the allocator calls `saw` while it holds its lock. There only
 // records are written, under our own two locks (`lock_`, then that of recording.cpp). Nobody who
-// holds one of those calls the allocator, so there is one order: the allocator's, ours, recording's.
+// holds one of those calls the allocator, so there is one order: the allocator's, ours,
+// recording's.
 class DeviceWatch final : public TraceListener {
  public:
   explicit DeviceWatch(const DeviceId& device) : device_(device) {}
@@ -151,8 +152,8 @@ class DeviceWatch final : public TraceListener {
     if (config.max_split_size != ~std::size_t{0}) {
       trace.max_split_bytes = static_cast<std::int64_t>(config.max_split_size);
     }
-    trace.rounds_by_powers = std::ranges::any_of(config.roundup_power2_divisions,
-                                                 [](std::size_t divisions) { return divisions > 1; });
+    trace.rounds_by_powers = std::ranges::any_of(
+        config.roundup_power2_divisions, [](std::size_t divisions) { return divisions > 1; });
     const std::lock_guard guard(lock_);
     trace_ = std::move(trace);
     logging_ = true;
@@ -164,7 +165,19 @@ class DeviceWatch final : public TraceListener {
   void layer_left() noexcept override {
     if (source_ != nullptr) source_->pop();
   }
-  void phase_entered(Phase) override {}
+  // The books hold what we counted; the allocator counts for itself. Blocks that a stream still uses
+  // are in its requested bytes and no longer in ours, so only without any the two must agree.
+  void phase_entered(Phase phase) override {
+    if (!is_logging()) return;
+    const AllocatorCounters counters = counters_of(static_cast<c10::DeviceIndex>(device_.index));
+    const std::int64_t ours = live_blocks(DeviceId::Kind::cuda).live_bytes();
+    if (counters.active_bytes != counters.allocated_bytes || counters.requested_bytes == ours) return;
+    const std::lock_guard guard(lock_);
+    if (!trace_.phase_problem.empty()) return;
+    trace_.phase_problem =
+        concat("the books hold ", ours, " bytes of the device when the phase '", to_string(phase),
+               "' begins, the allocator counts ", counters.requested_bytes);
+  }
 
   void trace_stopping() noexcept override {
     AllocatorTrace trace;
@@ -188,6 +201,11 @@ class DeviceWatch final : public TraceListener {
   }
 
  private:
+  bool is_logging() {
+    const std::lock_guard guard(lock_);
+    return logging_;
+  }
+
   void log(AllocatorAction action, const TraceEntry& entry) {
     if (!logging_) return;
     if (trace_.events.size() == kMostEvents) {
@@ -277,8 +295,8 @@ void self_test(const DeviceId& device) {
   bool storage_is_known = false;
   {
     const at::Tensor probe = at::empty(
-        {kSelfTestElements}, at::dtype(at::kFloat).device(at::kCUDA, static_cast<c10::DeviceIndex>(
-                                                                         device.index)));
+        {kSelfTestElements},
+        at::dtype(at::kFloat).device(at::kCUDA, static_cast<c10::DeviceIndex>(device.index)));
     during = live();
     storage_is_known = storage_block(probe).has_value();
   }
@@ -298,8 +316,8 @@ std::string cuda_unavailable(const DeviceId& device) {
                   "); install NVIDIA's driver 580 or later, or use cpu, or meta for a dry run");
   }
   if (device.index < count) return {};
-  return concat("this machine has ", count, " CUDA device", count == 1 ? "" : "s",
-                "; use cuda:0", count == 1 ? "" : concat(" to cuda:", count - 1));
+  return concat("this machine has ", count, " CUDA device", count == 1 ? "" : "s", "; use cuda:0",
+                count == 1 ? "" : concat(" to cuda:", count - 1));
 }
 
 void install_cuda_hooks(const DeviceId& device) {

@@ -49,15 +49,13 @@ TEST_CASE("cuda books: a small segment is split down to 512 bytes, and what is f
   const CudaBooks books = cuda_books(trace, {});
   CHECK(books.first_problem == "");
   CHECK(books.balanced);
-  CHECK(books.end.allocator == AllocatorBytes{.requested = 1,
-                                              .rounding = 511,
-                                              .cached = 2 * kMiB - 512,
-                                              .reserved = 2 * kMiB});
-  CHECK(books.requested_peak.allocator ==
-        AllocatorBytes{.requested = 1001,
-                       .rounding = 24 + 511,
-                       .cached = 2 * kMiB - 1536,
-                       .reserved = 2 * kMiB});
+  CHECK(books.end.allocator ==
+        AllocatorBytes{
+            .requested = 1, .rounding = 511, .cached = 2 * kMiB - 512, .reserved = 2 * kMiB});
+  CHECK(books.requested_peak.allocator == AllocatorBytes{.requested = 1001,
+                                                         .rounding = 24 + 511,
+                                                         .cached = 2 * kMiB - 1536,
+                                                         .reserved = 2 * kMiB});
   CHECK(books.requested_peak.event == 2);
 }
 
@@ -234,12 +232,12 @@ TEST_CASE("cuda books: the allocator's own counters are held against the replay"
 TEST_CASE("cuda books: what cannot be is told of, and the sums still balance") {
   using Action = AllocatorAction;
   const std::vector<std::tuple<Action, std::uint64_t, std::int64_t>> strange = {
-      {Action::allocate, 5, 512},                    // no segment
-      {Action::allocate, kA, 30 * kMiB},             // more than is free
+      {Action::allocate, 5, 512},         // no segment
+      {Action::allocate, kA, 30 * kMiB},  // more than is free
       {Action::allocate, kA, -1},
-      {Action::free_requested, kA, 0},               // of nothing
+      {Action::free_requested, kA, 0},  // of nothing
       {Action::free_completed, kA, 0},
-      {Action::segment_alloc, kA + 5, 100},          // on top of another
+      {Action::segment_alloc, kA + 5, 100},  // on top of another
       {Action::segment_alloc, kB, -7},
       {Action::segment_alloc, kB, std::int64_t{1} << 62},
       {Action::segment_alloc, ~std::uint64_t{0} - 5, 100},
@@ -269,6 +267,9 @@ TEST_CASE("cuda books: losses are told of first") {
   builder.trace().dropped_events = 3;
   CHECK(cuda_books(builder.trace(), {}).first_problem == "3 events of the allocator were lost");
   builder.trace().dropped_events = 0;
+  builder.trace().phase_problem = "the books hold too little";
+  CHECK(cuda_books(builder.trace(), {}).first_problem == "the books hold too little");
+  builder.trace().phase_problem.clear();
   CuptiTrace cupti;
   cupti.first_problem = "CUPTI lost 2 records";
   CHECK(cuda_books(builder.trace(), cupti).first_problem == "CUPTI lost 2 records");
