@@ -1,10 +1,11 @@
 # Finds LibTorch without its own package file, which asks for a CUDA compiler.
 #
 # Looks, in this order, at SBP_LIBTORCH_DIR (CMake or environment) and at build/deps/torch, where
-# tools/setup puts it ($SBP_DEPS_DIR/torch when that is set). Both layouts are taken: the torch/
+# tools/setup puts it ($SBP_DEPS_DIR/torch when that is set; build/deps-cuda with SBP_WITH_CUDA). Both layouts are taken: the torch/
 # folder of the Python wheel and the libtorch/ folder of the C++ distribution.
 #
-# Gives the imported targets sbp_libtorch::torch_cpu and sbp_libtorch::c10, and LibTorch_VERSION,
+# Gives the imported targets sbp_libtorch::torch_cpu and sbp_libtorch::c10, with SBP_WITH_CUDA also
+# sbp_libtorch::torch_cuda and sbp_libtorch::c10_cuda (FindLibTorchCuda.cmake), and LibTorch_VERSION,
 # LibTorch_MINOR_VERSION, LibTorch_DIR, LibTorch_CUDA_RUNTIME (where libcupti and libcudart come
 # from, in words), LibTorch_CUDA_FILES (the two, if needed), LibTorch_CUDA_RPATH (their folders, if
 # programs must say them).
@@ -16,6 +17,8 @@ function(sbp_libtorch_place out)
     set(place "$ENV{SBP_LIBTORCH_DIR}")
   elseif(DEFINED ENV{SBP_DEPS_DIR} AND NOT "$ENV{SBP_DEPS_DIR}" STREQUAL "")
     set(place "$ENV{SBP_DEPS_DIR}/torch")
+  elseif(SBP_WITH_CUDA)
+    set(place "${PROJECT_SOURCE_DIR}/build/deps-cuda/torch")
   else()
     set(place "${PROJECT_SOURCE_DIR}/build/deps/torch")
   endif()
@@ -119,6 +122,9 @@ if(NOT TARGET sbp_libtorch::c10)
     set_property(TARGET sbp_libtorch::torch_cpu APPEND PROPERTY INTERFACE_LINK_OPTIONS
       "LINKER:--disable-new-dtags" "LINKER:-rpath,${folder}" "LINKER:-rpath-link,${folder}")
   endforeach()
+endif()
+if(SBP_WITH_CUDA)
+  include("${CMAKE_CURRENT_LIST_DIR}/FindLibTorchCuda.cmake")
 endif()
 
 include(FindPackageHandleStandardArgs)

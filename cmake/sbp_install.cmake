@@ -10,6 +10,12 @@ include(CMakePackageConfigHelpers)
 
 option(SBP_INSTALL_LIBTORCH "Install the LibTorch libraries that the programs load as well" OFF)
 
+if(SBP_INSTALL_LIBTORCH AND SBP_WITH_CUDA)
+  message(FATAL_ERROR "SBP_INSTALL_LIBTORCH=ON with SBP_WITH_CUDA=ON: LibTorch and the CUDA libraries "
+                      "are 5 GB and are not copied; leave SBP_INSTALL_LIBTORCH off, and programs "
+                      "load them from where they are")
+endif()
+
 set(sbp_headers "${CMAKE_INSTALL_INCLUDEDIR}/sbp")
 set(sbp_package "${CMAKE_INSTALL_LIBDIR}/cmake/sbp")
 set(sbp_own_libtorch "${CMAKE_INSTALL_LIBDIR}/sbp/torch/lib")
@@ -107,7 +113,8 @@ function(sbp_install_rest)
   write_basic_package_version_file("${out}/sbpConfigVersion.cmake"
     COMPATIBILITY SameMinorVersion)
   install(FILES "${out}/sbpConfig.cmake" "${out}/sbpConfigVersion.cmake"
-                "${PROJECT_SOURCE_DIR}/cmake/FindLibTorch.cmake" DESTINATION "${sbp_package}")
+                "${PROJECT_SOURCE_DIR}/cmake/FindLibTorch.cmake"
+                "${PROJECT_SOURCE_DIR}/cmake/FindLibTorchCuda.cmake" DESTINATION "${sbp_package}")
   install(EXPORT sbpTargets NAMESPACE sbp:: DESTINATION "${sbp_package}")
   sbp_install_pages()
   sbp_install_libtorch()

@@ -4,6 +4,7 @@
 
 #include "reports/json_blocks.h"
 #include "reports/json_correlate.h"
+#include "reports/json_device_memory.h"
 #include "reports/json_words.h"
 #include "reports/json_writing.h"
 
@@ -256,6 +257,11 @@ std::string to_json(const ProfileReport& report) {
     object["resident_set"] = std::move(resident);
   } else {
     set_unknown(object, "resident_set", "not measured");
+  }
+  if (report.device_memory) {
+    object["device_memory"] = device_memory_json(*report.device_memory);
+  } else {
+    set_unknown(object, "device_memory", "the run was on no CUDA device");
   }
   set_real(object, "tracing_seconds", report.tracing_seconds, "not measured");
   object["memory"] = memory_json(report.memory);

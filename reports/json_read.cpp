@@ -2,6 +2,7 @@
 #include "reports/json_blocks.h"
 #include "reports/json_correlate.h"
 #include "reports/json_prediction.h"
+#include "reports/json_device_memory.h"
 #include "reports/json_reading.h"
 #include "reports/json_words.h"
 
@@ -172,6 +173,7 @@ ProfileReport read_profile(const Node& node) {
   report.loss = optional_real(node, "loss");
   report.time = optional_part(node, "time", read_times);
   report.resident_set = optional_part(node, "resident_set", read_resident_set);
+  report.device_memory = later_part(node, "device_memory", read_device_memory);
   report.tracing_seconds = optional_real(node, "tracing_seconds");
   report.memory = read_memory(node["memory"]);
   return report;

@@ -13,6 +13,7 @@
 
 #include "profiler/memory_profile.h"
 #include "profiler/predict/prediction.h"
+#include "reports/device_memory.h"
 
 namespace sbp::reports {
 
@@ -122,7 +123,8 @@ struct ProfileReport {
   std::optional<double> loss;  // of the traced step; absent on Meta
   std::optional<StepTimes> time;
   std::optional<ResidentSet> resident_set;
-  std::optional<double> tracing_seconds;  // duration of the traced step
+  std::optional<DeviceMemory> device_memory;  // of a CUDA device
+  std::optional<double> tracing_seconds;      // duration of the traced step
 
   bool operator==(const ProfileReport&) const = default;
 };

@@ -70,6 +70,25 @@ std::string parts_text(const profiler::MemoryProfile& memory, const TextOptions&
   return text;
 }
 
+// The device's memory at the peak as one sum, and what is beside PyTorch's.
+void add_device_facts(const DeviceMemory& memory, Facts& facts) {
+  facts.emplace_back("device", concat(bytes_text(memory.reserved_bytes),
+                                      " reserved: ", bytes_text(memory.requested_bytes),
+                                      " asked for, ", bytes_text(memory.rounding_bytes),
+                                      " rounding, ", bytes_text(memory.cached_bytes), " cached"));
+  if (memory.awaiting_bytes > 0) {
+    facts.emplace_back("", concat(bytes_text(memory.awaiting_bytes), " in use by other streams"));
+  }
+  facts.emplace_back("", concat(bytes_text(memory.peak_reserved_bytes), " reserved at most"));
+  const std::string unseen = memory.cupti_reason.empty() ? bytes_text(memory.unseen_bytes)
+                                                         : "not known, " + memory.cupti_reason;
+  facts.emplace_back("beside PyTorch", unseen);
+  if (memory.nameless_bytes) {
+    facts.emplace_back("", concat(bytes_text(*memory.nameless_bytes),
+                                  " more on the device: contexts, kernel code, other processes"));
+  }
+}
+
 }  // namespace
 
 Facts memory_facts(const ProfileReport& report) {
@@ -87,6 +106,7 @@ Facts memory_facts(const ProfileReport& report) {
                                               change_text(set.peak_bytes - set.before_bytes),
                                               " since before the model was built"));
   }
+  if (report.device_memory) add_device_facts(*report.device_memory, facts);
   if (report.loss) facts.emplace_back("loss", number_text(*report.loss, 6));
   facts.emplace_back("ledger", ledger_text(memory.ledger));
   return facts;

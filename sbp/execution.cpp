@@ -15,23 +15,29 @@
 namespace sbp {
 namespace {
 
+// Where values for `device` are written: there on the CPU and on Meta (which has none), else on the
+// CPU, from where they are copied.
+at::Device written_on(at::Device device) {
+  return device.is_meta() ? device : at::Device(at::kCPU);
+}
+
 at::Tensor index_tensor(const std::vector<std::int64_t>& values, at::Device device) {
-  const at::Tensor index =
-      at::empty({static_cast<std::int64_t>(values.size())}, at::dtype(at::kLong).device(device));
-  if (device.is_cpu() && !values.empty()) {
+  const at::Tensor index = at::empty({static_cast<std::int64_t>(values.size())},
+                                     at::dtype(at::kLong).device(written_on(device)));
+  if (index.is_cpu() && !values.empty()) {
     std::memcpy(index.data_ptr(), values.data(), values.size() * sizeof(std::int64_t));
   }
-  return index;
+  return index.to(device);
 }
 
 // bool [count], each true with probability `keep`.
 at::Tensor keep_mask(std::int64_t count, double keep, at::Device device, RandomStream stream) {
-  const at::Tensor mask = at::empty({count}, at::dtype(at::kBool).device(device));
-  if (device.is_cpu()) {
+  const at::Tensor mask = at::empty({count}, at::dtype(at::kBool).device(written_on(device)));
+  if (mask.is_cpu()) {
     bool* values = mask.data_ptr<bool>();
     for (std::int64_t i = 0; i < count; ++i) values[i] = stream.uniform() < keep;
   }
-  return mask;
+  return mask.to(device);
 }
 
 // What `compute` gives, without history.

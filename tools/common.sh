@@ -3,7 +3,14 @@ set -euo pipefail
 
 SBP_ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 cd "$SBP_ROOT"
-SBP_DEPS="${SBP_DEPS_DIR:-$SBP_ROOT/build/deps}"
+# SBP_WITH_CUDA=1 in the environment is about the preset cuda, whose LibTorch has a folder of its own.
+SBP_CUDA=""
+case "${SBP_WITH_CUDA:-}" in
+  "" | 0 | OFF | off) ;;
+  1 | ON | on) SBP_CUDA=yes ;;
+  *) printf '%s\n' "SBP_WITH_CUDA is '$SBP_WITH_CUDA'; it must be 1 or 0" >&2; exit 2 ;;
+esac
+SBP_DEPS="${SBP_DEPS_DIR:-$SBP_ROOT/build/deps${SBP_CUDA:+-cuda}}"
 
 # A script that needs more adds to it before setup.
 SBP_PACKAGES=(
@@ -83,7 +90,8 @@ setup() {
     [[ -e "$SBP_LIBTORCH_DIR" ]] || fail "SBP_LIBTORCH_DIR: no folder '$SBP_LIBTORCH_DIR'"
     return
   fi
-  python tools/fetch_libtorch.py tools/dependencies.txt "$SBP_DEPS"
+  python tools/fetch_libtorch.py "$SBP_DEPS" tools/dependencies.txt \
+    ${SBP_CUDA:+tools/dependencies-cuda.txt}
 }
 
 # build PRESET [TARGET...]: configures and builds in build/PRESET.

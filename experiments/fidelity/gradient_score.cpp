@@ -16,7 +16,7 @@ std::vector<GradientSums> sums_of_draw(const GradientScore& score, std::size_t d
 void RunningMean::add(const at::Tensor& value) {
   ++count_;
   if (!mean_.defined()) mean_ = at::zeros(value.sizes(), at::dtype(at::kDouble));
-  const at::Tensor values = value.to(at::kDouble).contiguous();
+  const at::Tensor values = value.cpu().to(at::kDouble).contiguous();
   const double* in = values.const_data_ptr<double>();
   double* mean = mean_.data_ptr<double>();
   const auto count = static_cast<double>(count_);

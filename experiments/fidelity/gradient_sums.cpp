@@ -67,12 +67,12 @@ GradientSums compare_values(const at::Tensor& h, const at::Tensor& g) {
 
 void check(const at::Tensor& h, const at::Tensor& g) {
   const auto is_right = [](const at::Tensor& tensor) {
-    return tensor.is_cpu() &&
+    return !tensor.is_meta() &&
            (tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kDouble);
   };
   if (is_right(h) && is_right(g) && h.sizes() == g.sizes()) return;
   throw Error(concat("comparing gradients: ", h.toString(), " ", h.sizes(), " with ", g.toString(),
-                     " ", g.sizes(), "; they must be fp32 or fp64, on the CPU, of one shape"));
+                     " ", g.sizes(), "; they must be fp32 or fp64, with values, of one shape"));
 }
 
 }  // namespace
@@ -90,7 +90,7 @@ GradientSums& GradientSums::operator+=(const GradientSums& other) {
 GradientSums compare(const at::Tensor& h, const at::Tensor& g) {
   if (!h.defined()) return compare(at::zeros_like(g), g);
   check(h, g);
-  const at::Tensor a = h.contiguous(), b = g.contiguous();
+  const at::Tensor a = h.cpu().contiguous(), b = g.cpu().contiguous();
   const bool wide_h = a.scalar_type() == at::kDouble, wide_g = b.scalar_type() == at::kDouble;
   if (wide_h)
     return wide_g ? compare_values<double, double>(a, b) : compare_values<double, float>(a, b);

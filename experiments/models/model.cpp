@@ -55,7 +55,8 @@ at::Tensor ParameterMaker::add(const std::string& name, LayerId layer,
     if (initial.kind == Initial::Kind::zeros || initial.kind == Initial::Kind::ones) {
       value.fill_(initial.kind == Initial::Kind::ones ? 1.0 : 0.0);
     } else {
-      const at::Tensor drawn = value.scalar_type() == at::kFloat ? value : value.to(at::kFloat);
+      const bool in_place = value.is_cpu() && value.scalar_type() == at::kFloat;
+      const at::Tensor drawn = in_place ? value : at::empty(shape, at::dtype(at::kFloat));
       draw(drawn, initial, options_.seed, static_cast<std::uint32_t>(parameters_.size()));
       if (!drawn.is_same(value)) value.copy_(drawn);
     }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "experiments/data/loader.h"
+#include "experiments/runs/device_memory.h"
 #include "experiments/runs/environment.h"
 #include "experiments/runs/plan_report.h"
 #include "experiments/runs/run_setup.h"
@@ -127,6 +128,7 @@ class ProfileRun {
     report.memory = traced.memory;
     report.tracing_seconds = traced.result.seconds.step;
     if (!meta) report.loss = traced.result.loss;
+    add_device_memory(report, *model);
     add_overflow_warning(report, trainer, traced.result);
 
     std::vector<StepDurations> durations;
@@ -163,6 +165,15 @@ class ProfileRun {
     header.configuration.emplace_back("warmup", options_.warmup);
     header.configuration.emplace_back("time_steps", options_.time_steps);
     header.configuration.emplace_back("zero_grad", std::string(word_of(options_.zero_grad)));
+  }
+
+  static void add_device_memory(reports::ProfileReport& report, const Model& model) {
+    const auto seen = profiler::take_cuda_observations();
+    if (!seen) return;
+    report.device_memory = device_memory(*seen, model.sites().layers().layers());
+    for (std::string& warning : device_warnings(*report.device_memory)) {
+      report.header.warnings.push_back(std::move(warning));
+    }
   }
 
   // Without an update the optimizer's state may be missing from the books.

@@ -15,6 +15,7 @@
 #include "experiments/strategies.h"
 #include "experiments/training/precision_spec.h"
 #include "experiments/training/trainer.h"
+#include "profiler/cuda/cuda_tracer.h"
 #include "profiler/torch/tracer.h"
 #include "reports/text.h"
 #include "sbp/base/error.h"
@@ -59,6 +60,37 @@ ImageGeometry wanted_by(const Spec& model) {
   return wanted;
 }
 
+at::Device libtorch_device(const DeviceId& device) {
+  switch (device.kind) {
+    case DeviceId::Kind::cpu: break;
+    case DeviceId::Kind::meta: return at::kMeta;
+    case DeviceId::Kind::cuda: return {at::kCUDA, static_cast<at::DeviceIndex>(device.index)};
+  }
+  return at::kCPU;
+}
+
+// Fused attention is the CPU's flash kernel.
+void check_attention(const ResolvedRun& run) {
+  if (run.device.kind != DeviceId::Kind::cuda) return;
+  for (const auto& [key, value] : run.model.values) {
+    if (key != "attention" || value != "fused") continue;
+    throw Error(concat("device '", to_string(run.device), "': model '", to_string(run.model),
+                       "' has fused attention, which is a kernel of the CPU's so far; use "
+                       "attention=eager, or cpu"));
+  }
+}
+
+// Codecs read and write values in loops of the CPU's.
+void check_codes(const ResolvedRun& run, const Plan& plan) {
+  if (run.device.kind != DeviceId::Kind::cuda) return;
+  for (const PlanRow& row : plan.rows) {
+    if (row.codes.empty()) continue;
+    throw Error(concat("device '", to_string(run.device), "': strategy '", plan.strategy,
+                       "' codes what layers keep ('", to_string(row.codes.begin()->second),
+                       "'), which works on the CPU only so far; use cpu, or leave that part out"));
+  }
+}
+
 }  // namespace
 
 ResolvedRun resolve_run(const RunOptions& options) {
@@ -68,8 +100,8 @@ ResolvedRun resolve_run(const RunOptions& options) {
   run.options.threads = thread_count(options);
   run.device = parse_device(options.device);
   if (run.device.kind == DeviceId::Kind::cuda) {
-    throw Error(concat("device '", options.device,
-                       "': this build has no CUDA; use cpu, or meta for a dry run"));
+    const std::string reason = profiler::cuda_unavailable(run.device);
+    if (!reason.empty()) throw Error(concat("device '", options.device, "': ", reason));
   }
   run.model = parse_spec(options.model, "model", model_schemas());
   run.data = parse_spec(options.data, "data", data_schemas());
@@ -80,6 +112,7 @@ ResolvedRun resolve_run(const RunOptions& options) {
   run.precision = parse_spec(options.precision, "precision", precision_schemas());
   run.geometry = geometry_of(run.data, wanted_by(run.model));
   run.model = fit_to_data(run.model, run.geometry);
+  check_attention(run);
   run.data = fit_to_geometry(run.data, run.geometry);
   return run;
 }
@@ -87,15 +120,17 @@ ResolvedRun resolve_run(const RunOptions& options) {
 void prepare_libtorch(const ResolvedRun& run) {
   at::set_num_threads(static_cast<int>(run.options.threads));
   profiler::install_torch_hooks();
+  if (run.device.kind == DeviceId::Kind::cuda) profiler::install_cuda_hooks(run.device);
 }
 
 std::unique_ptr<Model> make_model(const ResolvedRun& run, bool on_meta) {
-  const bool meta = on_meta || run.device.kind == DeviceId::Kind::meta;
-  return build_model(run.model, {.device = meta ? at::kMeta : at::kCPU, .seed = run.options.seed});
+  const at::Device device = on_meta ? at::Device(at::kMeta) : libtorch_device(run.device);
+  return build_model(run.model, {.device = device, .seed = run.options.seed});
 }
 
 Plan make_plan(const ResolvedRun& run, const Model& model) {
   Plan plan = resolve(run.options.strategy, model.sites(), strategies());
+  check_codes(run, plan);
   const int value_bytes = precision_of(run.precision).is_mixed() ? 2 : 4;
   for (std::string& warning : dropit::size_warnings(plan, value_bytes)) {
     plan.warnings.push_back(std::move(warning));
@@ -143,8 +178,7 @@ reports::Header make_header(const ResolvedRun& run, const Plan& plan) {
 }
 
 TrainerOptions trainer_options(const ResolvedRun& run) {
-  const bool meta = run.device.kind == DeviceId::Kind::meta;
-  return {.device = meta ? at::kMeta : at::kCPU,
+  return {.device = libtorch_device(run.device),
           .seed = run.options.seed,
           .precision = precision_of(run.precision),
           .accumulate = run.options.accumulate,

@@ -18,7 +18,7 @@ namespace sbp::experiments {
 class Model;
 struct TrainerOptions;
 
-// The options with every spec parsed and every default filled in. LibTorch-free.
+// The options with every spec parsed and every default filled in.
 struct ResolvedRun {
   RunOptions options;
   Spec model;
@@ -30,7 +30,8 @@ struct ResolvedRun {
   ImageGeometry geometry;  // of the data
 };
 
-// Throws UsageError for whatever cannot be meant.
+// Throws UsageError for whatever cannot be meant, and Error for a device that this program or
+// machine does not have.
 ResolvedRun resolve_run(const RunOptions& options);
 
 // Sets LibTorch up (hooks, threads). Before the first tensor.

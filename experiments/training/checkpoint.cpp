@@ -34,6 +34,11 @@ const char* word_of(at::ScalarType type, const std::string& name) {
                      ", which checkpoints do not hold"));
 }
 
+// The same tensor, if it is on the CPU and has no gaps.
+at::Tensor to_write(const at::Tensor& tensor) {
+  return tensor.detach().cpu().contiguous();
+}
+
 std::span<const std::byte> bytes_of(const at::Tensor& tensor) {
   return {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()};
 }
@@ -100,7 +105,7 @@ FileFacts write_tensors(const std::string& path, const Model& model, const Optim
                   });
   SafetensorsWriter writer(path, std::move(descriptions), {{"format", "pt"}}, "checkpoint");
   for_each_tensor(model, optimizer, averages, [&](const std::string&, const at::Tensor& tensor) {
-    writer.append(bytes_of(tensor.contiguous()));
+    writer.append(bytes_of(to_write(tensor)));
   });
   return writer.finish();
 }
@@ -141,7 +146,7 @@ std::string weights_checksum(const Model& model) {
     const std::string text =
         concat(name, shape_text({tensor.sizes().begin(), tensor.sizes().end()}));
     sum = crc32_of(std::as_bytes(std::span(text)), sum);
-    sum = crc32_of(bytes_of(tensor.detach().contiguous()), sum);
+    sum = crc32_of(bytes_of(to_write(tensor)), sum);
   });
   return checksum_text(sum);
 }

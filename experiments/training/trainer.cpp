@@ -4,6 +4,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/GradMode.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
@@ -19,9 +20,18 @@
 namespace sbp::experiments {
 namespace {
 
+// What was asked of a CUDA device is done when this returns.
+void wait_for(at::Device device) {
+  if (!device.is_cuda()) return;
+  c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());
+}
+
 class Stopwatch {
  public:
+  explicit Stopwatch(at::Device device) : device_(device) {}
+
   double lap() {
+    wait_for(device_);
     const auto now = std::chrono::steady_clock::now();
     const double seconds = std::chrono::duration<double>(now - last_).count();
     last_ = now;
@@ -29,16 +39,23 @@ class Stopwatch {
   }
 
  private:
+  at::Device device_;
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-// On Meta the values stay behind.
+// Where a batch for `device` is written. On Meta the values stay behind.
+at::Device written_on(at::Device device) {
+  return device.is_meta() ? device : at::Device(at::kCPU);
+}
+
 template <typename Value>
 at::Tensor to_tensor(const std::vector<Value>& values, std::vector<std::int64_t> shape,
                      at::ScalarType dtype, at::Device device) {
-  at::Tensor tensor = at::empty(shape, at::dtype(dtype).device(device));
-  if (device.is_cpu()) std::memcpy(tensor.data_ptr(), values.data(), values.size() * sizeof(Value));
-  return tensor;
+  at::Tensor tensor = at::empty(shape, at::dtype(dtype).device(written_on(device)));
+  if (tensor.is_cpu()) {
+    std::memcpy(tensor.data_ptr(), values.data(), values.size() * sizeof(Value));
+  }
+  return tensor.to(device);
 }
 
 // [size, classes]. The data may have fewer classes than the model: the others are not targets.
@@ -47,13 +64,14 @@ at::Tensor dense_targets(const Batch& batch, std::int64_t classes, at::Device de
   if (given > classes) {
     throw Error(concat("targets of ", given, " classes for a model of ", classes));
   }
-  at::Tensor targets = at::empty({batch.size, classes}, at::dtype(at::kFloat).device(device));
-  if (!device.is_cpu()) return targets;
+  at::Tensor targets =
+      at::empty({batch.size, classes}, at::dtype(at::kFloat).device(written_on(device)));
+  if (device.is_meta()) return targets;
   float* row = targets.data_ptr<float>();
   for (std::int64_t i = 0; i < batch.size; ++i, row += classes) {
     std::fill(std::copy_n(batch.targets.data() + i * given, given, row), row + classes, 0.0F);
   }
-  return targets;
+  return targets.to(device);
 }
 
 // How many of a batch have their class among the `k` largest logits. A tie with the true class
@@ -106,7 +124,7 @@ void Trainer::load(const Batch& batch, Tensors& tensors) const {
 
 void Trainer::run_batch(const Batch& batch, std::int64_t index, std::int64_t step, Tensors& tensors,
                         StepResult& result, const StepHooks& hooks) {
-  Stopwatch part;
+  Stopwatch part(options_.device);
   const auto count = static_cast<double>(options_.accumulate);
   // Before the next ones are made.
   tensors.images.reset();
@@ -173,7 +191,7 @@ void Trainer::update(double learning_rate, StepResult& result) {
 
 StepResult Trainer::step(const NextBatch& next, std::int64_t step, double learning_rate,
                          const StepHooks& hooks) {
-  Stopwatch whole;
+  Stopwatch whole(options_.device);
   StepResult result;
   Tensors own;
   Tensors& tensors = options_.names_live_on ? last_ : own;
@@ -188,7 +206,7 @@ StepResult Trainer::step(const NextBatch& next, std::int64_t step, double learni
   }
   if (!result.problem.empty()) return result;
 
-  Stopwatch part;
+  Stopwatch part(options_.device);
   if (hooks.phase) hooks.phase(Phase::optimizer_step);
   update(learning_rate, result);
   result.seconds.optimizer = part.lap();
@@ -275,7 +293,8 @@ reports::Evaluation Trainer::evaluate(Loader& loader, const std::function<bool()
     const double loss =
         at::cross_entropy_loss(logits, labels, {}, at::Reduction::Sum).item<double>();
     total.loss += loss;
-    const float* values = logits.data_ptr<float>();
+    const at::Tensor on_cpu = logits.cpu();
+    const float* values = on_cpu.const_data_ptr<float>();
     total.top1 += static_cast<double>(count_top(values, batch->labels, input.classes, 1));
     total.top5 += static_cast<double>(count_top(values, batch->labels, input.classes, 5));
     total.samples += batch->size;

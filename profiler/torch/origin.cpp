@@ -22,6 +22,15 @@ namespace {
 // LibTorch gives AccumulateGrad this number, so that it runs as soon as it can.
 constexpr std::uint64_t kAccumulateGradSequence = std::numeric_limits<std::uint64_t>::max();
 
+// Set once, before the first trace of a CUDA device.
+void (*counted_cuda_deleter)(void*) = nullptr;
+int counted_cuda_index = -1;
+
+bool is_counted_cuda_block(const at::DataPtr& data) noexcept {
+  return data.device().is_cuda() && data.device().index() == counted_cuda_index &&
+         data.get_deleter() == counted_cuda_deleter;
+}
+
 // LibTorch numbers its threads 1, 2, 3, ... Past 65,535 of them two would share a number.
 std::uint16_t thread_number(std::uint64_t libtorch_thread) noexcept {
   return static_cast<std::uint16_t>(libtorch_thread);
@@ -57,6 +66,15 @@ void set_node(Record& record, torch::autograd::Node& node) noexcept {
 
 }  // namespace
 
+void count_cuda_storages(void (*deleter)(void*), int index) noexcept {
+  counted_cuda_deleter = deleter;
+  counted_cuda_index = index;
+}
+
+bool counts_cuda_storages(int index) noexcept {
+  return counted_cuda_deleter != nullptr && counted_cuda_index == index;
+}
+
 Record layer_record(RecordKind kind) noexcept {
   return {.layer = current_layer(),
           .thread = thread_number(at::RecordFunction::currentThreadId()),
@@ -77,6 +95,7 @@ std::optional<StorageBlock> storage_block(const at::TensorBase& tensor) noexcept
   const auto address = reinterpret_cast<std::uint64_t>(data.get());
   if (is_counted_cpu_block(data)) return StorageBlock{DeviceId::Kind::cpu, address};
   if (is_counted_meta_block(data)) return StorageBlock{DeviceId::Kind::meta, address};
+  if (is_counted_cuda_block(data)) return StorageBlock{DeviceId::Kind::cuda, address};
   return std::nullopt;
 }
 

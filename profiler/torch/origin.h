@@ -26,6 +26,10 @@ struct StorageBlock {
   std::uint64_t address;
 };
 
+// From now on storages of CUDA device `index` that `deleter` frees are counted ones.
+void count_cuda_storages(void (*deleter)(void*), int index) noexcept;
+bool counts_cuda_storages(int index) noexcept;
+
 // Empty for an undefined tensor, for one that holds no bytes, and for bytes that did not come
 // from a counting allocator (borrowed memory, or a tensor older than the hooks).
 std::optional<StorageBlock> storage_block(const at::TensorBase& tensor) noexcept;

@@ -14,6 +14,8 @@ namespace {
 constinit std::mutex lock;
 constinit LiveBlocks cpu_blocks{DeviceId::Kind::cpu};
 constinit LiveBlocks meta_blocks{DeviceId::Kind::meta};
+constinit LiveBlocks cuda_blocks{DeviceId::Kind::cuda};
+constinit TraceListener* listener = nullptr;
 
 // Allocators and autograd call hooks without a context of ours. Written under the lock.
 constinit std::atomic<Recording*> active{nullptr};
@@ -37,7 +39,20 @@ Record block_record(RecordKind kind, const Block& block) noexcept {
 }  // namespace
 
 LiveBlocks& live_blocks(DeviceId::Kind device) noexcept {
-  return device == DeviceId::Kind::meta ? meta_blocks : cpu_blocks;
+  switch (device) {
+    case DeviceId::Kind::cpu: break;
+    case DeviceId::Kind::meta: return meta_blocks;
+    case DeviceId::Kind::cuda: return cuda_blocks;
+  }
+  return cpu_blocks;
+}
+
+void set_trace_listener(TraceListener* next) noexcept {
+  listener = next;
+}
+
+TraceListener* trace_listener() noexcept {
+  return listener;
 }
 
 bool LiveBlocks::add(Block& block) noexcept {

@@ -61,8 +61,24 @@ class LiveBlocks {
   std::atomic<std::int64_t> peak_bytes_{0};
 };
 
-// The blocks of `device`, which is cpu or meta.
+// The blocks of `device`. Those of cuda are of the one device that install_cuda_hooks named.
 LiveBlocks& live_blocks(DeviceId::Kind device) noexcept;
+
+// Told of what a tracer does, by the thread that does it; for sources that record beside the log.
+// No lock is held.
+class TraceListener {
+ public:
+  virtual ~TraceListener() = default;
+  virtual void trace_started(const Recording& recording) = 0;
+  virtual void layer_entered(LayerId layer) noexcept = 0;
+  virtual void layer_left() noexcept = 0;
+  virtual void phase_entered(Phase phase) = 0;
+  virtual void trace_stopping() noexcept = 0;
+};
+
+// Sets the process's listener, which lives on; nullptr for none. Not while a trace is active.
+void set_trace_listener(TraceListener* listener) noexcept;
+TraceListener* trace_listener() noexcept;
 
 // Logs the blocks that live already and makes `recording` the active one. Throws Error if there
 // is one.

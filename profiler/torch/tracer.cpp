@@ -27,9 +27,10 @@ void mark_convolution_layers(std::vector<Record>& records,
 }
 
 DeviceId::Kind traceable(const DeviceId& device) {
-  if (device.kind == DeviceId::Kind::cuda) {
+  if (device.kind == DeviceId::Kind::cuda && !counts_cuda_storages(device.index)) {
     throw Error(concat("starting a memory trace: device '", to_string(device),
-                       "' cannot be traced; cpu and meta can"));
+                       "' cannot be traced; cpu and meta can, and one CUDA device after "
+                       "install_cuda_hooks() for it"));
   }
   return device.kind;
 }
@@ -44,14 +45,26 @@ class Tracer::Session final : public ScopeObserver {
     older_blocks_ = std::ssize(recording_.buffer.records());
     set_scope_observer(this);
     if (recording_.device == DeviceId::Kind::meta) products_.emplace();
+    try {
+      if (listener_ != nullptr) listener_->trace_started(recording_);
+    } catch (...) {
+      halt();  // a constructor that throws has no destructor to do it
+      throw;
+    }
   }
 
   ~Session() override {
     if (running_) halt();
   }
 
-  void layer_entered(LayerId layer) noexcept override { log_mark(RecordKind::layer_enter, layer); }
-  void layer_left(LayerId layer) noexcept override { log_mark(RecordKind::layer_leave, layer); }
+  void layer_entered(LayerId layer) noexcept override {
+    log_mark(RecordKind::layer_enter, layer);
+    if (listener_ != nullptr) listener_->layer_entered(layer);
+  }
+  void layer_left(LayerId layer) noexcept override {
+    log_mark(RecordKind::layer_leave, layer);
+    if (listener_ != nullptr) listener_->layer_left();
+  }
 
   DeviceId::Kind device() const noexcept { return recording_.device; }
 
@@ -78,6 +91,7 @@ class Tracer::Session final : public ScopeObserver {
   }
 
   void halt() noexcept {
+    if (listener_ != nullptr) listener_->trace_stopping();
     set_scope_observer(nullptr);
     products_.reset();
     live_at_end_bytes_ = stop_recording();
@@ -88,6 +102,7 @@ class Tracer::Session final : public ScopeObserver {
   std::optional<ProductWatch> products_;
   std::int64_t older_blocks_ = 0;
   const LayerTable& layers_;
+  TraceListener* const listener_ = trace_listener();
   std::int64_t live_at_end_bytes_ = 0;
   bool running_ = true;
 };
@@ -101,6 +116,7 @@ void Tracer::enter(Phase phase) {
   Record record = layer_record(RecordKind::phase);
   record.detail = static_cast<std::uint8_t>(phase);
   log_phase(record);
+  if (TraceListener* listener = trace_listener()) listener->phase_entered(phase);
 }
 
 void Tracer::tag(const at::Tensor& tensor, Category category, LayerId layer) {
@@ -121,15 +137,15 @@ Trace Tracer::stop() {
 }
 
 std::int64_t live_bytes(const DeviceId& device) noexcept {
-  return device.kind == DeviceId::Kind::cuda ? 0 : live_blocks(device.kind).live_bytes();
+  return live_blocks(device.kind).live_bytes();
 }
 
 std::int64_t peak_live_bytes(const DeviceId& device) noexcept {
-  return device.kind == DeviceId::Kind::cuda ? 0 : live_blocks(device.kind).peak_bytes();
+  return live_blocks(device.kind).peak_bytes();
 }
 
 void reset_peak_live_bytes(const DeviceId& device) noexcept {
-  if (device.kind != DeviceId::Kind::cuda) live_blocks(device.kind).reset_peak();
+  live_blocks(device.kind).reset_peak();
 }
 
 }  // namespace sbp::profiler

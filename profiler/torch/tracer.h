@@ -20,7 +20,7 @@ namespace sbp::profiler {
 // later calls do nothing. Runs a self-test and throws Error if a hook does not see what it must.
 void install_torch_hooks();
 
-// Bytes in live blocks by the allocator's own count, traced or not. Device: cpu or meta.
+// Bytes in live blocks by the allocator's count, traced or not; of CUDA: see cuda_tracer.h.
 std::int64_t live_bytes(const DeviceId& device) noexcept;
 // The highest live_bytes since the last call of reset_peak_live_bytes.
 std::int64_t peak_live_bytes(const DeviceId& device) noexcept;

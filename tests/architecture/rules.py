@@ -21,7 +21,7 @@ MAY_INCLUDE = {
     "profiler": ("profiler/predict", "sbp/base"),
     "profiler/predict": ("profiler", "sbp/base"),
     "profiler/torch": ("profiler", "sbp/base"),
-    "profiler/cuda": ("profiler", "sbp/base"),
+    "profiler/cuda": ("profiler", "profiler/torch", "sbp/base"),
     "sbp": ("sbp/base",),
     "dropit": ("sbp", "sbp/base"),
     "reports": ("profiler", "profiler/predict", "sbp/base"),
@@ -71,18 +71,24 @@ class Tree:
                     found = INCLUDE.findall(file.read_text())
                     path = file.relative_to(self.root).as_posix()
                     self.includes[path] = [(sign == '"', name) for sign, name in found]
-        self.plan_stems = self._plan_stems()
+        self.plan_stems = self._stems("sbp", "plan")
+        self.cupti_stems = self._stems("profiler/cuda", "cupti")
 
-    def _plan_stems(self):
-        # sbp/ holds the LibTorch-free plan beside its execution; CMake says which is which.
-        lists = self.root / "sbp/CMakeLists.txt"
+    def _stems(self, folder, library):
+        # Some folders hold a LibTorch-free library beside another; CMake says which file is whose.
+        lists = self.root / folder / "CMakeLists.txt"
         text = lists.read_text() if lists.exists() else ""
-        found = re.search(r"sbp_library\(plan\s+SOURCES\s+([^)]*?)\s+(?:PUBLIC|PRIVATE|\))", text)
+        found = re.search(rf"sbp_library\({library}\s+SOURCES\s+([^)]*?)\s+(?:PUBLIC|PRIVATE|\))", text)
         names = found.group(1).split() if found else []
-        return {f"sbp/{name}".removesuffix(".cpp") for name in names}
+        for variable in re.findall(r"\$\{(\w+)\}", " ".join(names)):
+            for values in re.findall(rf"set\({variable}\s+([^)]*)\)", text):
+                names += values.split()
+        return {f"{folder}/{name}".removesuffix(".cpp") for name in names if name.endswith(".cpp")}
 
     def libtorch_free(self, path):
-        return module_of(path) in LIBTORCH_FREE or path.rsplit(".", 1)[0] in self.plan_stems
+        stem = path.rsplit(".", 1)[0]
+        return (module_of(path) in LIBTORCH_FREE or stem in self.plan_stems
+                or stem in self.cupti_stems)
 
     def libtorch_reached(self, path):
         """The chain of includes by which a file sees LibTorch, or None."""

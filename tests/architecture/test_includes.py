@@ -24,6 +24,7 @@ PLANTED = {
     "cli/indirect.cpp": ('#include "experiments/leaky.h"',
                          "must not see LibTorch: experiments/leaky.h -> c10/core/Device.h"),
     "sbp/plan.cpp": ('#include "sbp/tensors.h"', "must not see LibTorch: sbp/tensors.h"),
+    "profiler/cuda/books.cpp": ("#include <c10/core/Device.h>", "must not see LibTorch"),
     "tests/sbp/test_plan.cpp": ("#include <torch/types.h>", "must not see LibTorch"),
     "profiler/json.cpp": ("#include <nlohmann/json.hpp>", "the JSON library may not"),
     "reports/shown.h": ("#include <nlohmann/json_fwd.hpp>", "the JSON library may not"),
@@ -41,6 +42,10 @@ PLANTED = {
 }
 HARMLESS = {
     "sbp/CMakeLists.txt": "sbp_library(plan\n  SOURCES plan.cpp\n  PUBLIC sbp::base)\n",
+    "profiler/cuda/CMakeLists.txt": "set(more real.cpp)\nsbp_library(cupti\n  SOURCES books.cpp "
+                                    "${more}\n  PUBLIC sbp::base)\n",
+    "profiler/cuda/tracer.cpp": '#include <c10/core/Device.h>\n#include "profiler/torch/hook.h"\n',
+    "profiler/torch/hook.h": "",
     "sbp/plan.h": "", "sbp/base/error.h": "", "profiler/ledger.h": "",
     "profiler/memory_profile.h": "", "dropit/codec.h": "", "cli/words.h": "",
     "reports/report.h": '#include "profiler/memory_profile.h"\n#include <vector>\n',
@@ -57,6 +62,8 @@ class IncludeRules(unittest.TestCase):
         tree = rules.Tree()
         self.assertGreater(len(tree.includes), 20)
         self.assertIn("sbp/plan", tree.plan_stems)
+        self.assertIn("profiler/cuda/cuda_books", tree.cupti_stems)
+        self.assertIn("profiler/cuda/real_cupti", tree.cupti_stems)
         self.assertEqual(list(rules.violations(tree)), [])
 
     def test_each_planted_violation_is_found_and_nothing_else(self):

@@ -121,6 +121,35 @@ TEST_CASE("numbers that are not finite become null with a reason, and come back"
   CHECK(again.step_losses[1] != again.step_losses[1]);
 }
 
+TEST_CASE("the memory of a CUDA device is written and read, and null elsewhere") {
+  ProfileReport report = tests::sample_profile();
+  CHECK(contains(to_json(report),
+                 "\"device_memory\": null,\n  \"device_memory_reason\": \"the run "
+                 "was on no CUDA device\""));
+  DeviceMemory memory{.requested_bytes = 1000,
+                      .rounding_bytes = 24,
+                      .awaiting_bytes = 512,
+                      .cached_bytes = 512,
+                      .reserved_bytes = 2048,
+                      .unseen_bytes = 77,
+                      .peak_reserved_bytes = 4096,
+                      .nameless_bytes = 300,
+                      .unseen = {{"device", "blocks.3.mlp", "/lib/libcudnn.so", 77, 2}},
+                      .cupti_reason = {},
+                      .balanced = true,
+                      .first_problem = {}};
+  report.device_memory = memory;
+  CHECK(profile_again(report) == report);
+  memory.nameless_bytes.reset();
+  memory.cupti_reason = "CUPTI: no NVIDIA driver answers";
+  memory.balanced = false;
+  memory.first_problem = "the allocator counts 512 reserved bytes at the end, its events sum to 0";
+  memory.unseen.clear();
+  report.device_memory = memory;
+  CHECK(profile_again(report) == report);
+  CHECK(contains(to_json(report), "\"cupti\": null"));
+}
+
 TEST_CASE("what a dry run does not know is null, with the reason") {
   ProfileReport report = tests::sample_profile();
   for (auto& [key, value] : report.header.configuration) {

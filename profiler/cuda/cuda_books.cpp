@@ -1,0 +1,233 @@
+#include "profiler/cuda/cuda_books.h"
+
+#include <algorithm>
+#include <map>
+#include <span>
+#include <utility>
+
+namespace sbp::profiler {
+namespace {
+
+bool on_device(MemoryKind kind) {
+  return kind == MemoryKind::device || kind == MemoryKind::array ||
+         kind == MemoryKind::device_static;
+}
+
+// A stretch of memory that PyTorch's allocator got, and when.
+struct Stretch {
+  std::uint64_t address = 0;
+  std::uint64_t end = 0;
+  std::uint64_t born_ns = 0;
+};
+
+std::vector<Stretch> stretches_of(const AllocatorTrace& trace) {
+  std::vector<Stretch> all;
+  const auto add = [&](std::uint64_t address, std::int64_t bytes, std::uint64_t born_ns) {
+    if (bytes <= 0) return;
+    all.push_back({address, address + static_cast<std::uint64_t>(bytes), born_ns});
+  };
+  for (const AllocatorSegment& segment : trace.segments) {
+    add(segment.address, segment.bytes, trace.start_ns);
+  }
+  for (const AllocatorEvent& event : trace.events) {
+    if (event.action == AllocatorAction::segment_alloc ||
+        event.action == AllocatorAction::segment_map) {
+      add(event.address, event.bytes, event.time_ns);
+    }
+  }
+  std::ranges::sort(all, {}, &Stretch::address);
+  return all;
+}
+
+// Does one of `stretches`, in order of addresses, account for this allocation? The allocator logs a
+// segment after the driver gave it and before it goes back, so its birth lies in the allocation's
+// life. An address that is used again later is another allocation with a later life.
+bool is_segment(const UnseenAllocation& allocation, const std::vector<Stretch>& stretches,
+                std::uint64_t longest) {
+  const std::uint64_t end = allocation.address + static_cast<std::uint64_t>(allocation.bytes);
+  const std::uint64_t from = allocation.address > longest ? allocation.address - longest : 0;
+  for (auto at = std::ranges::lower_bound(stretches, from, {}, &Stretch::address);
+       at != stretches.end() && at->address < end; ++at) {
+    if (at->end <= allocation.address) continue;
+    if (at->born_ns < allocation.born_ns) continue;
+    if (allocation.died_ns && at->born_ns >= *allocation.died_ns) continue;
+    return true;
+  }
+  return false;
+}
+
+UnseenAllocation described(const MemoryActivity& memory, const MemoryRecordMeaning& meaning,
+                           std::span<const Activity> records) {
+  UnseenAllocation allocation{.kind = memory.memory_kind,
+                              .address = memory.address,
+                              .bytes = static_cast<std::int64_t>(memory.bytes),
+                              .born_ns = memory.time_ns,
+                              .died_ns = std::nullopt,
+                              .external_id = std::nullopt,
+                              .callback_id = 0,
+                              .from_pool = memory.pool.type != PoolType::none,
+                              .name = memory.name.empty() ? memory.source : memory.name};
+  if (meaning.api_index) {
+    const auto& call = std::get<ApiActivity>(records[static_cast<std::size_t>(*meaning.api_index)]);
+    allocation.callback_id = call.callback_id;
+  }
+  for (const ExternalActivity& external : meaning.external) {
+    if (external.external_kind == kOurExternalKind) allocation.external_id = external.external_id;
+  }
+  return allocation;
+}
+
+// Every sound allocation that CUPTI saw, with its end where it saw that.
+std::vector<UnseenAllocation> driver_allocations(std::span<const Activity> records,
+                                                 const ActivityBooks& books) {
+  std::map<std::int64_t, std::optional<std::uint64_t>> lives;  // by record
+  const auto time_of = [&](std::int64_t index) {
+    return std::get<MemoryActivity>(records[static_cast<std::size_t>(index)]).time_ns;
+  };
+  for (const std::int64_t index : books.never_released) lives.emplace(index, std::nullopt);
+  for (const AllocationPair& pair : books.pairs) {
+    lives.emplace(pair.allocation_index, time_of(pair.release_index));
+  }
+  // Ended unseen before the next one at its address. Nothing is known of when, so it counts for a
+  // moment only; the trace says that records were lost.
+  for (const std::int64_t index : books.releases_missed) lives.emplace(index, time_of(index));
+  std::vector<UnseenAllocation> all;
+  for (const MemoryRecordMeaning& meaning : books.memory_records) {
+    const auto life = lives.find(meaning.index);
+    if (life == lives.end()) continue;
+    const auto& memory = std::get<MemoryActivity>(records[static_cast<std::size_t>(meaning.index)]);
+    all.push_back(described(memory, meaning, records));
+    all.back().died_ns = life->second;
+  }
+  std::ranges::stable_sort(all, {}, &UnseenAllocation::born_ns);
+  return all;
+}
+
+// What was live of the unseen allocations, as time goes on.
+class UnseenBytes {
+ public:
+  explicit UnseenBytes(const std::vector<UnseenAllocation>& allocations) {
+    for (const UnseenAllocation& allocation : allocations) {
+      const auto kind = static_cast<std::size_t>(allocation.kind);
+      const std::size_t index = kind < kMemoryKindCount ? kind : 0;
+      changes_.emplace(Moment{allocation.born_ns, 1}, Change{index, allocation.bytes});
+      if (allocation.died_ns) {
+        changes_.emplace(Moment{*allocation.died_ns, 0}, Change{index, -allocation.bytes});
+      }
+    }
+    next_ = changes_.begin();
+  }
+
+  void advance(std::uint64_t time_ns) {
+    for (; next_ != changes_.end() && next_->first.first <= time_ns; ++next_) {
+      std::int64_t& live = live_[next_->second.kind];
+      live += next_->second.bytes;
+      peak_[next_->second.kind] = std::max(peak_[next_->second.kind], live);
+    }
+  }
+
+  std::int64_t on_the_device() const {
+    std::int64_t sum = 0;
+    for (std::size_t kind = 0; kind < kMemoryKindCount; ++kind) {
+      if (on_device(MemoryKind{static_cast<std::uint32_t>(kind)})) sum += live_[kind];
+    }
+    return sum;
+  }
+  const MemoryKindBytes& peak() const { return peak_; }
+
+ private:
+  using Moment = std::pair<std::uint64_t, int>;  // deaths before births of the same time
+  struct Change {
+    std::size_t kind;
+    std::int64_t bytes;
+  };
+  std::multimap<Moment, Change> changes_;
+  std::multimap<Moment, Change>::const_iterator next_;
+  MemoryKindBytes live_{};
+  MemoryKindBytes peak_{};
+};
+
+// The allocator counts for itself; our replay must come to the same.
+void compare(const AllocatorCounters& theirs, const AllocatorBytes& ours, std::int64_t events,
+             Problems& problems) {
+  const auto check = [&](const char* what, std::int64_t counted, std::int64_t replayed) {
+    if (counted == replayed) return;
+    problems.note(events, "the allocator counts ", counted, " ", what,
+                  " bytes at the end, its events sum to ", replayed);
+  };
+  check("reserved", theirs.reserved_bytes, ours.reserved);
+  check("allocated", theirs.allocated_bytes, ours.blocks());
+  check("active", theirs.active_bytes, ours.blocks() + ours.awaiting);
+  // A block that a stream still uses keeps the bytes that were asked for.
+  if (ours.awaiting == 0) check("requested", theirs.requested_bytes, ours.requested);
+}
+
+void note_losses(const AllocatorTrace& allocator, const CuptiTrace& cupti, Problems& problems) {
+  if (allocator.dropped_events > 0) {
+    problems.note(-1, allocator.dropped_events, " events of the allocator were lost");
+  }
+  if (allocator.rounds_by_powers) {
+    problems.note(-1,
+                  "the allocator's roundup_power2_divisions is set: block sizes are not known "
+                  "from its events");
+  }
+  if (!allocator.phase_problem.empty()) problems.note(-1, allocator.phase_problem);
+  if (!cupti.complete()) problems.note(-1, cupti.first_problem);
+}
+
+}  // namespace
+
+CudaBooks cuda_books(const AllocatorTrace& allocator, const CuptiTrace& cupti) {
+  CudaBooks books;
+  Problems problems;
+  note_losses(allocator, cupti, problems);
+
+  const ActivityBooks activities = activity_books(cupti.records);
+  books.unseen = driver_allocations(cupti.records, activities);
+  const std::vector<Stretch> stretches = stretches_of(allocator);
+  std::uint64_t longest = 0;
+  for (const Stretch& one : stretches) longest = std::max(longest, one.end - one.address);
+  books.segments_matched = static_cast<std::int64_t>(
+      std::erase_if(books.unseen, [&](const UnseenAllocation& allocation) {
+        return on_device(allocation.kind) && is_segment(allocation, stretches, longest);
+      }));
+
+  UnseenBytes unseen(books.unseen);
+  BlockTiling tiling(allocator, problems);
+  const auto moment = [&](std::int64_t event, std::uint64_t time_ns) {
+    unseen.advance(time_ns);
+    return DeviceMoment{tiling.bytes(), unseen.on_the_device(), event, time_ns};
+  };
+  books.end = moment(-1, allocator.start_ns);
+  books.requested_peak = books.reserved_peak = books.end;
+  for (std::int64_t i = 0; i < std::ssize(allocator.events); ++i) {
+    tiling.replay(i);
+    books.end = moment(i, allocator.events[static_cast<std::size_t>(i)].time_ns);
+    if (books.end.allocator.requested > books.requested_peak.allocator.requested) {
+      books.requested_peak = books.end;
+    }
+    if (books.end.allocator.reserved > books.reserved_peak.allocator.reserved) {
+      books.reserved_peak = books.end;
+    }
+  }
+  unseen.advance(~std::uint64_t{0});
+  books.end.unseen = unseen.on_the_device();
+  books.unseen_peak_bytes = unseen.peak();
+
+  compare(allocator.counters_at_end, tiling.bytes(), std::ssize(allocator.events), problems);
+  if (allocator.device_used_bytes) {
+    books.nameless_bytes =
+        *allocator.device_used_bytes - books.end.allocator.reserved - books.end.unseen;
+    if (*books.nameless_bytes < 0) {
+      problems.note(std::ssize(allocator.events), "the device says that ",
+                    *allocator.device_used_bytes,
+                    " bytes are used, less than what the allocator and CUPTI saw");
+    }
+  }
+  books.problems = problems.count();
+  books.first_problem = problems.first();
+  books.balanced = books.problems == 0;
+  return books;
+}
+
+}  // namespace sbp::profiler

@@ -1,0 +1,341 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <tuple>
+#include <vector>
+
+#include "profiler/cuda/cuda_books.h"
+#include "tests/profiler/cuda/allocator_trace_builder.h"
+
+namespace sbp::profiler {
+namespace {
+
+using tests::AllocatorTraceBuilder;
+using tests::kMiB;
+constexpr std::uint64_t kA = 0x10000000;  // a segment's address
+constexpr std::uint64_t kB = 0x80000000;  // another's
+
+// The allocator's counters, from what the books come to at the end: for traces whose point is not
+// the comparison of the two.
+void agree(AllocatorTrace& trace) {
+  const AllocatorBytes end = cuda_books(trace, {}).end.allocator;
+  trace.counters_at_end = {.requested_bytes = end.requested,
+                           .allocated_bytes = end.blocks(),
+                           .active_bytes = end.blocks() + end.awaiting,
+                           .reserved_bytes = end.reserved};
+}
+
+MemoryActivity driver_memory(MemoryOperation operation, std::uint64_t address, std::int64_t bytes,
+                             std::uint64_t time_ns) {
+  MemoryActivity memory;
+  memory.operation = operation;
+  memory.memory_kind = MemoryKind::device;
+  memory.address = address;
+  memory.bytes = static_cast<std::uint64_t>(bytes);
+  memory.time_ns = time_ns;
+  return memory;
+}
+
+TEST_CASE("cuda books: a small segment is split down to 512 bytes, and what is free is cached") {
+  AllocatorTraceBuilder builder;
+  builder.segment(kA, 2 * kMiB).allocate(kA, 1000).allocate(kA + 1024, 1).free(kA);
+  AllocatorTrace& trace = builder.trace();
+  trace.counters_at_end = {.requested_bytes = 1,
+                           .allocated_bytes = 512,
+                           .active_bytes = 512,
+                           .reserved_bytes = 2 * kMiB};
+  const CudaBooks books = cuda_books(trace, {});
+  CHECK(books.first_problem == "");
+  CHECK(books.balanced);
+  CHECK(books.end.allocator ==
+        AllocatorBytes{
+            .requested = 1, .rounding = 511, .cached = 2 * kMiB - 512, .reserved = 2 * kMiB});
+  CHECK(books.requested_peak.allocator == AllocatorBytes{.requested = 1001,
+                                                         .rounding = 24 + 511,
+                                                         .cached = 2 * kMiB - 1536,
+                                                         .reserved = 2 * kMiB});
+  CHECK(books.requested_peak.event == 2);
+}
+
+TEST_CASE("cuda books: a large segment is split where more than 1 MiB would remain, else whole") {
+  for (const std::int64_t left : {kMiB, kMiB + 512}) {
+    AllocatorTraceBuilder builder;
+    builder.segment(kA, 20 * kMiB).allocate(kA, 20 * kMiB - left);
+    agree(builder.trace());
+    const CudaBooks books = cuda_books(builder.trace(), {});
+    CHECK(books.balanced);
+    CHECK(books.end.allocator.rounding == (left == kMiB ? kMiB : 0));
+    CHECK(books.end.allocator.cached == (left == kMiB ? 0 : left));
+  }
+}
+
+TEST_CASE("cuda books: blocks too large to be split keep all of theirs") {
+  AllocatorTraceBuilder builder;
+  builder.segment(kA, 64 * kMiB).allocate(kA, 40 * kMiB);
+  builder.trace().max_split_bytes = 32 * kMiB;
+  CHECK(cuda_books(builder.trace(), {}).end.allocator.rounding == 24 * kMiB);
+}
+
+TEST_CASE("cuda books: a block that another stream uses awaits, and is nobody's") {
+  AllocatorTraceBuilder builder;
+  builder.segment(kA, 20 * kMiB).allocate(kA, 10 * kMiB).free_requested(kA);
+  agree(builder.trace());
+  const CudaBooks waiting = cuda_books(builder.trace(), {});
+  CHECK(waiting.balanced);
+  CHECK(waiting.end.allocator ==
+        AllocatorBytes{.awaiting = 10 * kMiB, .cached = 10 * kMiB, .reserved = 20 * kMiB});
+  builder.free_completed(kA).segment_free(kA, 20 * kMiB);
+  agree(builder.trace());
+  const CudaBooks gone = cuda_books(builder.trace(), {});
+  CHECK(gone.first_problem == "");
+  CHECK(gone.end.allocator == AllocatorBytes{});
+  CHECK(gone.reserved_peak.allocator.reserved == 20 * kMiB);
+}
+
+TEST_CASE("cuda books: expandable segments grow, are split to 512 bytes and shrink in parts") {
+  AllocatorTraceBuilder builder;
+  builder.map(kA, 2 * kMiB).map(kA + 2 * kMiB, 20 * kMiB);
+  builder.allocate(kA, 22 * kMiB - 512);  // across both: they are one
+  builder.free(kA).unmap(kA + 4 * kMiB, 2 * kMiB);
+  builder.allocate(kA, 4 * kMiB);
+  agree(builder.trace());
+  const CudaBooks books = cuda_books(builder.trace(), {});
+  CHECK(books.first_problem == "");
+  CHECK(books.requested_peak.allocator ==
+        AllocatorBytes{.requested = 22 * kMiB - 512, .cached = 512, .reserved = 22 * kMiB});
+  CHECK(books.end.allocator ==
+        AllocatorBytes{.requested = 4 * kMiB, .cached = 16 * kMiB, .reserved = 20 * kMiB});
+}
+
+TEST_CASE("cuda books: memory mapped between two mapped parts joins them") {
+  AllocatorTraceBuilder builder;
+  builder.map(kA, 2 * kMiB).map(kA + 4 * kMiB, 2 * kMiB).map(kA + 2 * kMiB, 2 * kMiB);
+  builder.allocate(kA, 6 * kMiB);
+  agree(builder.trace());
+  CHECK(cuda_books(builder.trace(), {}).first_problem == "");
+}
+
+TEST_CASE("cuda books: what the allocator held when the trace began is in them") {
+  AllocatorTraceBuilder builder;
+  AllocatorTrace& trace = builder.trace();
+  using State = AllocatorBlock::State;
+  trace.segments.push_back({.address = kA,
+                            .bytes = 2 * kMiB,
+                            .is_small = true,
+                            .blocks = {{512, 100, State::allocated},
+                                       {512, 200, State::awaiting},
+                                       {2 * kMiB - 1024, 0, State::free}}});
+  builder.free_completed(kA + 512).free(kA).allocate(kA, 2 * kMiB);
+  agree(trace);
+  const CudaBooks books = cuda_books(trace, {});
+  CHECK(books.first_problem == "");
+  CHECK(books.end.allocator == AllocatorBytes{.requested = 2 * kMiB, .reserved = 2 * kMiB});
+}
+
+TEST_CASE("cuda books: a segment that CUPTI saw as well is counted once, as PyTorch's") {
+  AllocatorTraceBuilder builder;
+  CuptiTrace cupti;
+  // The driver gives, then the allocator logs; the allocator logs, then the driver takes back.
+  cupti.records.emplace_back(
+      driver_memory(MemoryOperation::allocation, kA, 20 * kMiB, builder.next_time() - 1));
+  builder.segment(kA, 20 * kMiB).allocate(kA, 20 * kMiB).free(kA).segment_free(kA, 20 * kMiB);
+  cupti.records.emplace_back(
+      driver_memory(MemoryOperation::release, kA, 20 * kMiB, builder.next_time() - 9));
+  // The same address, for somebody else: a library's workspace of another size.
+  auto library = driver_memory(MemoryOperation::allocation, kA, 4 * kMiB, builder.next_time() - 8);
+  library.correlation_id = 9;
+  library.source = "/lib/libcudnn.so";
+  cupti.records.emplace_back(library);
+  cupti.records.emplace_back(ApiActivity{.callback_id = 20, .correlation_id = 9});
+  cupti.records.emplace_back(
+      ExternalActivity{.external_kind = kOurExternalKind, .external_id = 3, .correlation_id = 9});
+  builder.segment(kB, 2 * kMiB);
+  agree(builder.trace());
+  builder.trace().device_used_bytes = 2 * kMiB + 4 * kMiB + 300 * kMiB;
+
+  const CudaBooks books = cuda_books(builder.trace(), cupti);
+  CHECK(books.first_problem == "");
+  CHECK(books.balanced);
+  CHECK(books.segments_matched == 1);
+  REQUIRE(books.unseen.size() == 1);
+  CHECK(books.unseen[0].bytes == 4 * kMiB);
+  CHECK(books.unseen[0].external_id == 3);
+  CHECK(books.unseen[0].callback_id == 20);
+  CHECK(books.unseen[0].name == "/lib/libcudnn.so");
+  CHECK(books.reserved_peak.unseen == 0);
+  CHECK(books.end.unseen == 4 * kMiB);
+  CHECK(books.nameless_bytes == 300 * kMiB);
+}
+
+TEST_CASE("cuda books: parts that were mapped into one reservation of the driver's are its own") {
+  AllocatorTraceBuilder builder;
+  CuptiTrace cupti;
+  cupti.records.emplace_back(driver_memory(MemoryOperation::allocation, kA, 40 * kMiB, 1001));
+  builder.map(kA, 2 * kMiB).map(kA + 2 * kMiB, 2 * kMiB);
+  agree(builder.trace());
+  const CudaBooks books = cuda_books(builder.trace(), cupti);
+  CHECK(books.segments_matched == 1);
+  CHECK(books.end.unseen == 0);
+}
+
+TEST_CASE("cuda books: managed and pinned memory is listed and not in the device's sum") {
+  CuptiTrace cupti;
+  for (const MemoryKind kind : {MemoryKind::pinned, MemoryKind::managed, MemoryKind::pageable,
+                                MemoryKind::array, MemoryKind::device_static}) {
+    auto memory = driver_memory(MemoryOperation::allocation, kB, 100, 1005);
+    memory.memory_kind = kind;
+    cupti.records.emplace_back(memory);
+  }
+  const CudaBooks books = cuda_books(AllocatorTraceBuilder().trace(), cupti);
+  CHECK(books.unseen.size() == 5);
+  CHECK(books.end.unseen == 200);
+  CHECK(books.unseen_peak_bytes[static_cast<std::size_t>(MemoryKind::pinned)] == 100);
+}
+
+TEST_CASE("cuda books: pool memory that is freed and taken again peaks at what lived together") {
+  CuptiTrace cupti;
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    auto memory = driver_memory(MemoryOperation::allocation, kB, 100, 1005 + 10 * i);
+    memory.pool.type = PoolType::local;
+    cupti.records.emplace_back(memory);
+    memory.operation = MemoryOperation::release;
+    memory.time_ns += 10;  // when the next one is born
+    cupti.records.emplace_back(memory);
+  }
+  const CudaBooks books = cuda_books(AllocatorTraceBuilder().trace(), cupti);
+  CHECK(books.unseen.size() == 3);
+  CHECK(books.unseen[0].from_pool);
+  CHECK(books.unseen_peak_bytes[static_cast<std::size_t>(MemoryKind::device)] == 100);
+  CHECK(books.end.unseen == 0);
+}
+
+TEST_CASE("cuda books: the allocator's own counters are held against the replay") {
+  AllocatorTraceBuilder builder;
+  builder.segment(kA, 20 * kMiB).allocate(kA, 10 * kMiB);
+  agree(builder.trace());
+  CHECK(cuda_books(builder.trace(), {}).balanced);
+  const AllocatorCounters right = builder.trace().counters_at_end;
+  for (const auto counter :
+       {&AllocatorCounters::requested_bytes, &AllocatorCounters::allocated_bytes,
+        &AllocatorCounters::active_bytes, &AllocatorCounters::reserved_bytes}) {
+    builder.trace().counters_at_end = right;
+    builder.trace().counters_at_end.*counter += 512;
+    const CudaBooks books = cuda_books(builder.trace(), {});
+    CHECK(!books.balanced);
+    CHECK(books.problems == 1);
+    CHECK(books.first_problem.find("the allocator counts ") == 0);
+  }
+}
+
+TEST_CASE("cuda books: what cannot be is told of, and the sums still balance") {
+  using Action = AllocatorAction;
+  const std::vector<std::tuple<Action, std::uint64_t, std::int64_t>> strange = {
+      {Action::allocate, 5, 512},         // no segment
+      {Action::allocate, kA, 30 * kMiB},  // more than is free
+      {Action::allocate, kA, -1},
+      {Action::free_requested, kA, 0},  // of nothing
+      {Action::free_completed, kA, 0},
+      {Action::segment_alloc, kA + 5, 100},  // on top of another
+      {Action::segment_alloc, kB, -7},
+      {Action::segment_alloc, kB, std::int64_t{1} << 62},
+      {Action::segment_alloc, ~std::uint64_t{0} - 5, 100},
+      {Action::segment_map, kA, 2 * kMiB},
+      {Action::segment_free, kB, 2 * kMiB},
+      {Action::segment_free, kA, 30 * kMiB},
+      {Action::segment_unmap, 1, 1},
+      {static_cast<Action>(99), 0, 0},
+  };
+  for (const auto& [action, address, bytes] : strange) {
+    AllocatorTraceBuilder builder;
+    builder.segment(kA, 20 * kMiB);
+    agree(builder.trace());
+    builder.add(action, address, bytes);
+    const CudaBooks books = cuda_books(builder.trace(), {});
+    CAPTURE(static_cast<int>(action));
+    CAPTURE(bytes);
+    CHECK(books.problems == 1);
+    CHECK(books.end.allocator.balances());
+    CHECK(books.end.allocator.reserved == 20 * kMiB);
+  }
+}
+
+TEST_CASE("cuda books: losses are told of first") {
+  AllocatorTraceBuilder builder;
+  builder.allocate(5, 5);
+  builder.trace().dropped_events = 3;
+  CHECK(cuda_books(builder.trace(), {}).first_problem == "3 events of the allocator were lost");
+  builder.trace().dropped_events = 0;
+  builder.trace().phase_problem = "the books hold too little";
+  CHECK(cuda_books(builder.trace(), {}).first_problem == "the books hold too little");
+  builder.trace().phase_problem.clear();
+  CuptiTrace cupti;
+  cupti.first_problem = "CUPTI lost 2 records";
+  CHECK(cuda_books(builder.trace(), cupti).first_problem == "CUPTI lost 2 records");
+  builder.trace().segments.push_back({.address = kA, .bytes = 100, .blocks = {{50, 0}}});
+  CHECK(cuda_books(builder.trace(), {}).problems == 2);
+}
+
+TEST_CASE("cuda books: a device that says less than was seen is a problem") {
+  AllocatorTraceBuilder builder;
+  builder.segment(kA, 20 * kMiB);
+  agree(builder.trace());
+  builder.trace().device_used_bytes = kMiB;
+  CHECK(cuda_books(builder.trace(), {}).problems == 1);
+}
+
+// PyTorch and somebody else take memory from one driver, at addresses that are soon used again.
+TEST_CASE("cuda books: random traces balance, and nothing is counted as both") {
+  constexpr std::uint64_t kSlots = 12;
+  constexpr std::int64_t kSegment = 20 * kMiB;
+  std::mt19937_64 random(4);
+  for (int round = 0; round < 100; ++round) {
+    AllocatorTraceBuilder builder;
+    CuptiTrace cupti;
+    std::map<std::uint64_t, std::int64_t> tensors;  // by slot: one in each segment
+    std::map<std::uint64_t, std::int64_t> others;
+    std::int64_t requested = 0, elsewhere = 0;
+    for (int event = 0; event < 120; ++event) {
+      const std::uint64_t slot = random() % kSlots;
+      const std::uint64_t address = kA + slot * 64 * static_cast<std::uint64_t>(kMiB);
+      const std::int64_t bytes = static_cast<std::int64_t>(random() % (9 * kMiB)) + kMiB;
+      const auto driver = [&](MemoryOperation operation, std::int64_t size, std::uint64_t earlier) {
+        cupti.records.emplace_back(
+            driver_memory(operation, address, size, builder.next_time() - earlier));
+      };
+      if (const auto gone = tensors.find(slot); gone != tensors.end()) {
+        builder.free(address).segment_free(address, kSegment);
+        driver(MemoryOperation::release, kSegment, 9);
+        requested -= gone->second;
+        tensors.erase(gone);
+      } else if (const auto other = others.find(slot); other != others.end()) {
+        driver(MemoryOperation::release, other->second, 8);
+        elsewhere -= other->second;
+        others.erase(other);
+        builder.add(AllocatorAction::out_of_memory, 0, 0);  // time goes on
+      } else if (random() % 2 == 0) {
+        driver(MemoryOperation::allocation, kSegment, 1);
+        builder.segment(address, kSegment).allocate(address, bytes);
+        requested += tensors.emplace(slot, bytes).first->second;
+      } else {
+        driver(MemoryOperation::allocation, bytes, 7);
+        elsewhere += others.emplace(slot, bytes).first->second;
+        builder.add(AllocatorAction::out_of_memory, 0, 0);
+      }
+    }
+    std::shuffle(cupti.records.begin(), cupti.records.end(), random);
+    agree(builder.trace());
+    const CudaBooks books = cuda_books(builder.trace(), cupti);
+    CHECK(books.first_problem == "");
+    CHECK(books.end.allocator.balances());
+    CHECK(books.end.allocator.requested == requested);
+    CHECK(books.end.allocator.reserved == std::ssize(tensors) * kSegment);
+    CHECK(books.end.unseen == elsewhere);
+    CHECK(books.requested_peak.allocator.balances());
+    CHECK(books.reserved_peak.allocator.balances());
+  }
+}
+
+}  // namespace
+}  // namespace sbp::profiler
