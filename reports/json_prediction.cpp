@@ -28,6 +28,7 @@ Json layers_json(const std::vector<predict::LayerBytes>& layers) {
     object["requested_bytes"] = layer.requested_bytes;
     object["block_bytes"] = layer.block_bytes;
     object["categories"] = categories_json(layer.categories, false);
+    set_saved(object, layer.saved);
     array.push_back(std::move(object));
   }
   return array;
@@ -115,7 +116,8 @@ predict::LayerBytes read_layer(const Node& node) {
           .kind = node["kind"].text(),
           .requested_bytes = node["requested_bytes"].integer(),
           .block_bytes = node["block_bytes"].integer(),
-          .categories = read_categories(node["categories"])};
+          .categories = read_categories(node["categories"]),
+          .saved = read_layer_saved(node)};
 }
 
 predict::Accuracy read_accuracy(const Node& node) {

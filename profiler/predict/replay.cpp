@@ -72,8 +72,6 @@ class Machine {
       rows[i].kind = outside ? std::string("outside") : workload_.layers[i].kind;
       result.layers.push_back(std::move(rows[i]));
     }
-    const AllocatorStatistics& statistics = allocator_.statistics();
-    result.cached_bytes = statistics.total.reserved.current - statistics.total.allocated.current;
     return result;
   }
 
@@ -142,11 +140,11 @@ class Machine {
     if (statistics.total.allocated.current > highest_allocated_) {
       highest_allocated_ = statistics.total.allocated.current;
       result_.allocated_peak = moment();
+      result_.allocated_peak_request = result_.requests;
     }
     if (statistics.total.reserved.current > highest_reserved_) {
       highest_reserved_ = statistics.total.reserved.current;
       result_.reserved_peak = moment();
-      result_.reserved_peak_request = result_.requests;
     }
     stopped_ = result_.requests == last_request_;
     return handle;
