@@ -78,14 +78,6 @@ Facts facts_of(const PredictionReport& report) {
   return facts;
 }
 
-profiler::CategoryBytes categories_of(const Prediction& prediction) {
-  profiler::CategoryBytes categories{};
-  for (const predict::LayerBytes& layer : prediction.layers) {
-    for (std::size_t i = 0; i < categories.size(); ++i) categories[i] += layer.categories[i];
-  }
-  return categories;
-}
-
 // From what is asked for to what the card holds, adding up. What is nothing is left out.
 DataTable parts_table(const Prediction& prediction) {
   DataTable table{.name = "parts", .title = "the card's memory when tensors take the most"};
@@ -100,7 +92,7 @@ DataTable parts_table(const Prediction& prediction) {
                              static_cast<double>(prediction.peak_device_bytes)},
                cell::Text{*so_far == 0 ? "" : concat(bytes_text(sum_bytes), " ", so_far)}});
   };
-  const profiler::CategoryBytes categories = categories_of(prediction);
+  const profiler::CategoryBytes categories = requested_by_category(prediction);
   for (std::size_t i = 0; i < categories.size(); ++i) {
     add(std::string(to_string(static_cast<profiler::Category>(i))), categories[i], "");
   }

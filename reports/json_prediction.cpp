@@ -1,6 +1,7 @@
 #include "reports/json_prediction.h"
 
 #include "reports/json.h"
+#include "reports/json_allocator_log.h"
 #include "reports/json_words.h"
 #include "reports/json_writing.h"
 
@@ -100,6 +101,11 @@ Json prediction_json(const Prediction& prediction) {
   object["segments"] = prediction.segments;
   object["device_allocations"] = prediction.device_allocations;
   object["requests"] = prediction.requests;
+  if (prediction.blocks) {
+    object["blocks"] = allocator_log_json(*prediction.blocks);
+  } else {
+    set_unknown(object, "blocks", "not kept; sbp-profile --blocks keeps them");
+  }
   return object;
 }
 
@@ -174,6 +180,7 @@ Prediction read_prediction_part(const Node& node) {
   prediction.segments = node["segments"].integer();
   prediction.device_allocations = node["device_allocations"].integer();
   prediction.requests = node["requests"].integer();
+  prediction.blocks = optional_part(node, "blocks", read_allocator_log);
   return prediction;
 }
 

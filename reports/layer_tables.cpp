@@ -74,6 +74,14 @@ std::vector<LayerBytes> block_units(const predict::Prediction& prediction) {
       [](const LayerBytes& layer) { return layer.block_bytes != 0; });
 }
 
+profiler::CategoryBytes requested_by_category(const predict::Prediction& prediction) {
+  profiler::CategoryBytes categories{};
+  for (const LayerBytes& layer : prediction.layers) {
+    for (std::size_t i = 0; i < categories.size(); ++i) categories[i] += layer.categories[i];
+  }
+  return categories;
+}
+
 std::string blocks_text(const profiler::MemoryProfile& memory) {
   Table table = table_of_layers("block or layer", "at the peak");
   std::int64_t peak_bytes = 0;

@@ -16,6 +16,8 @@ namespace sbp::reports {
 std::vector<profiler::LayerMemory> block_units(const profiler::MemoryProfile& memory);
 // The same of a prediction: the bytes of a block are those of all below it.
 std::vector<predict::LayerBytes> block_units(const predict::Prediction& prediction);
+// Requested bytes of all layers.
+profiler::CategoryBytes requested_by_category(const predict::Prediction& prediction);
 // One row each, and their sum.
 std::string blocks_text(const profiler::MemoryProfile& memory);
 

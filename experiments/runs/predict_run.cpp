@@ -74,7 +74,8 @@ class PredictRun {
     {
       DryTrainer dry(run_, dry_options());
       const profiler::Trace trace = traced_dry_steps(dry, options_.predict_steps);
-      report.prediction = predict::predict(predict::workload_of(trace), device_, allocator_);
+      report.prediction =
+          predict::predict(predict::workload_of(trace), device_, allocator_, options_.keep_blocks);
       const profiler::MemoryProfile memory = profiler::analyse(trace);
       report.saved = memory.saved;
       add_saved(report.prediction.layers, memory, trace);
@@ -152,6 +153,10 @@ class PredictRun {
 
 const std::vector<SpecSchema>& gpu_schemas() {
   return predict::device_schemas();
+}
+
+void check_prediction(const ProfileOptions& options) {
+  PredictRun(options, {});
 }
 
 reports::PredictionReport run_prediction(const ProfileOptions& options, const Progress& progress) {

@@ -64,7 +64,7 @@ Interval interval_around(std::int64_t bytes, const Accuracy& accuracy) {
 }  // namespace
 
 Prediction predict(const Workload& workload, const DeviceProfile& device,
-                   const AllocatorOptions& allocator) {
+                   const AllocatorOptions& allocator, bool with_blocks) {
   Prediction prediction;
   prediction.device = to_string(device);
   prediction.allocator = to_string(allocator);
@@ -89,6 +89,7 @@ Prediction predict(const Workload& workload, const DeviceProfile& device,
       composition_at(replayed.allocated_peak_request, workload, device, options);
   prediction.overheads = overheads_of(composition, replayed, device);
   prediction.layers = std::move(composition.layers);
+  if (with_blocks) replay(workload, device, options, &prediction.blocks.emplace());
   prediction.accuracy = measured_accuracy();
   prediction.interval = interval_around(prediction.peak_device_bytes, prediction.accuracy);
   return prediction;

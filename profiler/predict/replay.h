@@ -28,9 +28,10 @@ struct ReplayResult {
   std::int64_t failed_bytes = 0;
 };
 
-// `options.limit_bytes` is what the allocator may reserve; absent: no limit.
+// `options.limit_bytes` is what the allocator may reserve; absent: no limit. `log`: is given all
+// that happens; may be nullptr.
 ReplayResult replay(const Workload& workload, const DeviceProfile& device,
-                    const AllocatorOptions& options);
+                    const AllocatorOptions& options, AllocatorLog* log = nullptr);
 
 // Who owns what right after allocation `request` of that replay succeeded.
 struct Composition {
