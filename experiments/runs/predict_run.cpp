@@ -3,6 +3,7 @@
 #include <c10/util/Exception.h>
 
 #include <chrono>
+#include <map>
 
 #include "experiments/runs/catalogue.h"
 #include "experiments/runs/dry_trainer.h"
@@ -28,6 +29,30 @@ ResolvedRun resolved(const ProfileOptions& options) {
   return run;
 }
 
+// Adds what each layer saves; layers that own nothing at the peak come in for it, in the order of
+// the trace's layers, with what lies outside every layer last.
+void add_saved(std::vector<predict::LayerBytes>& layers, const profiler::MemoryProfile& memory,
+               const profiler::Trace& trace) {
+  std::map<std::string, predict::LayerBytes> known;
+  for (predict::LayerBytes& layer : layers) known[layer.name] = std::move(layer);
+  for (const profiler::LayerMemory& layer : memory.layers) {
+    if (layer.saved == profiler::SavedBytes{}) continue;
+    predict::LayerBytes& row = known[layer.name];
+    row.name = layer.name;
+    row.kind = layer.kind;
+    row.saved = layer.saved;
+  }
+  layers.clear();
+  const auto take = [&](const std::string& name) {
+    const auto found = known.find(name);
+    if (found == known.end()) return;
+    layers.push_back(std::move(found->second));
+    known.erase(found);
+  };
+  for (const LayerTable::Layer& layer : trace.layers) take(layer.name);
+  take("");
+}
+
 class PredictRun {
  public:
   PredictRun(const ProfileOptions& options, const Progress& progress)
@@ -49,8 +74,11 @@ class PredictRun {
     {
       DryTrainer dry(run_, dry_options());
       const profiler::Trace trace = traced_dry_steps(dry, options_.predict_steps);
-      report.prediction = predict::predict(predict::workload_of(trace), device_, allocator_);
-      report.saved = profiler::analyse(trace).saved;
+      report.prediction =
+          predict::predict(predict::workload_of(trace), device_, allocator_, options_.keep_blocks);
+      const profiler::MemoryProfile memory = profiler::analyse(trace);
+      report.saved = memory.saved;
+      add_saved(report.prediction.layers, memory, trace);
       describe(dry, report);
     }
     if (options_.largest_batch) report.prediction.largest_batch = largest_batch();
@@ -125,6 +153,10 @@ class PredictRun {
 
 const std::vector<SpecSchema>& gpu_schemas() {
   return predict::device_schemas();
+}
+
+void check_prediction(const ProfileOptions& options) {
+  PredictRun(options, {});
 }
 
 reports::PredictionReport run_prediction(const ProfileOptions& options, const Progress& progress) {

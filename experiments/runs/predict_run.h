@@ -12,4 +12,7 @@ namespace sbp::experiments {
 reports::PredictionReport run_prediction(const ProfileOptions& options,
                                          const Progress& progress = {});
 
+// What that checks before its first step. Throws UsageError.
+void check_prediction(const ProfileOptions& options);
+
 }  // namespace sbp::experiments

@@ -54,6 +54,7 @@ const KINDS = {
   count: {shown: countText, exact: countText, plain: countText},
   ratio: {shown: ratioText, exact: String, plain: String},
   share: {shown: (n) => `${(100 * n).toFixed(2)} %`, exact: String, plain: String},
+  word: {shown: String, exact: String, plain: String},
   number: {shown: (n) => numberText(n, 5), exact: String, plain: String},
 };
 
