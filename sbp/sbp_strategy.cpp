@@ -105,6 +105,9 @@ class SbpClaims {
   }
 
   void check_options() const {
+    if (spec_.text("inputs") == "all" && !(attention_ == "qkv" && released_)) {
+      throw UsageError("sbp inputs='all' is for attention=qkv with compat=released; leave it out");
+    }
     const auto is_attention = [](const Site& site) { return site.kind == SiteKind::attention; };
     if (attention_ != "query" && attention_ != "none" &&
         std::ranges::none_of(sites_.sites(), is_attention)) {
@@ -164,7 +167,10 @@ class SbpClaims {
   RowSelection selection_of(const Dropping& one) {
     const Site& site = sites_[one.site];
     RowSelection selection;
-    if (site.kind == SiteKind::attention) selection.path = parse_attention_path(attention_);
+    if (site.kind == SiteKind::attention) {
+      selection.path = parse_attention_path(attention_);
+      selection.whole_inputs = spec_.text("inputs") == "all";
+    }
     if (selection.of_heads()) {
       selection.group = plan_.add_group(head_group(one));
       return selection;
@@ -354,6 +360,9 @@ std::vector<KeySchema> sbp_keys() {
       word_key("proj", {"auto", "kept", "all"},
                "rows the output projection keeps; auto: kept, with compat=released or "
                "attention=head all"),
+      word_key("inputs", {"kept", "all"},
+               "rows that norm and projection before attention=qkv keep: kept, or with "
+               "compat=released all, as in the released code"),
       word_key("mlp", {"auto", "function", "store", "recompute", "off"},
                "kept rows of the MLP: as one node that computes the non-linearity again; stored; "
                "computed again from their input (CVPR 2022); off: the MLP is left alone; auto: "

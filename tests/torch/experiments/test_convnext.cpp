@@ -123,6 +123,9 @@ TEST_CASE("a norm of plain operators keeps three maps and a root, the fused one 
   CHECK(saved(unfused, "stages.1.downsample") - saved(fused, "stages.1.downsample") ==
         kFloat * kBatch * (2 * n * c - n));
   CHECK(saved(unfused, "head") == saved(fused, "head"));
+  const auto stem_alone = measure("full", "meta", ",norm=unfused_stem");
+  CHECK(saved(stem_alone, "stem") == saved(unfused, "stem"));
+  CHECK(saved(stem_alone, "stages.1.downsample") == saved(fused, "stages.1.downsample"));
 }
 
 TEST_CASE("layer scale may be left out, and its map with it") {
