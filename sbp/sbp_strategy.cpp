@@ -360,9 +360,6 @@ std::vector<KeySchema> sbp_keys() {
       word_key("proj", {"auto", "kept", "all"},
                "rows the output projection keeps; auto: kept, with compat=released or "
                "attention=head all"),
-      word_key("inputs", {"kept", "all"},
-               "rows that norm and projection before attention=qkv keep: kept, or with "
-               "compat=released all, as in the released code"),
       word_key("mlp", {"auto", "function", "store", "recompute", "off"},
                "kept rows of the MLP: as one node that computes the non-linearity again; stored; "
                "computed again from their input (CVPR 2022); off: the MLP is left alone; auto: "
@@ -383,6 +380,9 @@ std::vector<KeySchema> sbp_keys() {
        .default_value = "released",
        .help = "where rows drop: released (the papers' two thirds of the blocks), all, 4-11, "
                "[0;2;4], 0.5 (the last half), or names such as *.mlp"},
+      word_key("inputs", {"kept", "all"},
+               "rows that norm and projection before attention=qkv keep: kept, or with "
+               "compat=released all, as in the released code"),
   };
 }
 

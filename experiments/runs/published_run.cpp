@@ -8,6 +8,7 @@
 #include "experiments/runs/predict_run.h"
 #include "profiler/predict/replay.h"
 #include "profiler/predict/workload.h"
+#include "reports/format.h"
 #include "sbp/base/error.h"
 #include "sbp/base/number.h"
 
@@ -104,17 +105,25 @@ double ratio(std::int64_t part, std::int64_t whole) {
   return static_cast<double>(part) / static_cast<double>(whole);
 }
 
+// As the paper prints sizes, with a digit more where those are whole or rough.
+std::string in_unit_of(const std::string& published, std::int64_t bytes) {
+  constexpr double kMiB = 1 << 20, kGiB = 1 << 30;
+  return published.ends_with("GiB")
+             ? reports::number_text(static_cast<double>(bytes) / kGiB, 2) + " GiB"
+             : reports::number_text(static_cast<double>(bytes) / kMiB, 0) + " MiB";
+}
+
 reports::DataTable empty_table() {
   reports::DataTable table{.name = "published", .title = "published and predicted"};
   table.columns = {reports::text_column("row"),
-                   {"published_bytes", "published"},
-                   {"predicted_bytes", "ours"},
-                   {"error"},
+                   {.name = "published"},
+                   {.name = "predicted", .heading = "ours"},
+                   {.name = "error"},
                    {"published_ratio", "ratio"},
                    {"predicted_ratio", "our ratio"},
                    {"ratio_difference", "difference"},
                    reports::text_column("reasons")};
-  for (const char* name : {"measured", "source", "command"}) {
+  for (const char* name : {"published_bytes", "predicted_bytes", "measured", "source", "command"}) {
     table.columns.push_back({.name = name, .readers = reports::DataTable::Readers::programs});
   }
   return table;
@@ -169,9 +178,11 @@ class PublishedRun {
     }
     for (const std::string& reason : row.reasons) note(file, reason);
     const char* measured = file.measured == Measured::forward ? "forward" : "training";
-    table_.add({cell::Text{row.name}, cell::Bytes{row.published_bytes}, cell::Bytes{ours},
-                cell::PercentChange{ratio(ours, row.published_bytes) - 1.0}, published_ratio,
-                our_ratio, difference, cell::Text{join(row.reasons)}, cell::Word{measured},
+    table_.add({cell::Text{row.name}, cell::Text{row.published},
+                cell::Text{in_unit_of(row.published, ours)},
+                cell::NumberChange{ratio(ours, row.published_bytes) - 1.0, 3}, published_ratio,
+                our_ratio, difference, cell::Text{join(row.reasons)},
+                cell::Bytes{row.published_bytes}, cell::Bytes{ours}, cell::Word{measured},
                 cell::Text{file.source}, cell::Text{command_of(row, device)}});
   }
 

@@ -60,7 +60,7 @@ TEST_CASE("the list of PyTorch 1.9 has GELU in fp32, whatever the MLP is kept as
   }
   CHECK(saved_of("full", "fp16:list=cuda1.9", "cpu").saved == then.saved);
   // As one node it computes GELU again, from the 16-bit input.
-  const std::string one_node = "sbp:keep=0.5,mlp=function";
+  const std::string one_node = "sbp:keep=0.5,mlp=function,layers=all";
   CHECK(saved_of(one_node, "fp16:list=cuda1.9", "cpu").saved ==
         saved_of(one_node, "fp16", "meta").saved);
 }
