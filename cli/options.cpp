@@ -22,6 +22,7 @@ constexpr const char* kProfileExamples =
     "  sbp-profile --model vit_base_patch16_224 --batch 64 --device meta\n"
     "  sbp-profile --model vit_base_patch16_224 --batch 64 --predict a100\n"
     "  sbp-profile --model resnet50 --predict rtx3060:memory=12GiB --largest-batch\n"
+    "  sbp-profile --published experiments/recipes/published\n"
     "  sbp-profile --list strategies";
 
 constexpr const char* kTrainPurpose =
@@ -99,7 +100,7 @@ void add_profile_run_options(Parser& parser, ProfileTargets& targets) {
                 targets.zero_grad, {"start", "before_backward", "end"});
   add_image_options(parser, targets.run);
   parser.group("Memory of a GPU, predicted (nothing is computed, and no GPU is needed)");
-  parser.text({"--predict", "SPEC", "for this GPU: a100, rtx3060:memory=12GiB; --list gpus"},
+  parser.text({"--predict", "SPEC", "for this GPU: a100, rtx3060:memory=12GiB, FILE.json; --list gpus"},
               targets.run.predict);
   parser.text({"--allocator", "SPEC", "of PyTorch's allocator: expandable_segments=true, ..."},
               targets.run.allocator);
@@ -130,6 +131,8 @@ std::variant<ProfileCommand, Answer> parse_profile(const std::vector<std::string
   ProfileTargets targets;
   Parser parser("sbp-profile", kProfilePurpose, kProfileExamples);
   add_profile_run_options(parser, targets);
+  parser.text({"--published", "PATH", "published figures beside predicted ones: a file, or a folder"},
+              command.published);
   parser.flag({"--print-plan", "", "print what would be dropped where, and run nothing"},
               command.print_plan);
   parser.integer({"--top", "N", "layers listed by themselves, largest at the peak first; 0: all"},

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <map>
 
+#include "experiments/recipes/device_file.h"
 #include "experiments/runs/catalogue.h"
 #include "experiments/runs/dry_trainer.h"
 #include "experiments/runs/plan_report.h"
@@ -59,12 +60,18 @@ class PredictRun {
       : options_(options),
         progress_(progress),
         run_(resolved(options)),
-        device_(predict::parse_device_profile(options.predict)),
+        device_(device_of(options.predict)),
         allocator_(predict::parse_allocator_options(
             options.allocator.empty() ? "native" : options.allocator)) {
     if (options.predict_steps < 1) {
       throw UsageError(concat("predict-steps '", options.predict_steps, "' is below 1"));
     }
+  }
+
+  predict::Workload workload() {
+    prepare_libtorch(run_);
+    DryTrainer dry(run_, dry_options());
+    return predict::workload_of(traced_dry_steps(dry, options_.predict_steps));
   }
 
   reports::PredictionReport run() {
@@ -149,6 +156,16 @@ class PredictRun {
   predict::AllocatorOptions allocator_;
 };
 
+// With LibTorch's errors as ours.
+template <typename Function>
+auto traced(const ProfileOptions& options, Function run) {
+  try {
+    return run();
+  } catch (const c10::Error& error) {
+    throw Error(concat("predicting '", options.model, "': ", error.what_without_backtrace()));
+  }
+}
+
 }  // namespace
 
 const std::vector<SpecSchema>& gpu_schemas() {
@@ -159,12 +176,22 @@ void check_prediction(const ProfileOptions& options) {
   PredictRun(options, {});
 }
 
-reports::PredictionReport run_prediction(const ProfileOptions& options, const Progress& progress) {
+predict::DeviceProfile device_of(const std::string& predict) {
+  if (!is_device_file(predict)) return predict::parse_device_profile(predict);
+  const std::string spec = read_device_file(predict);
   try {
-    return PredictRun(options, progress).run();
-  } catch (const c10::Error& error) {
-    throw Error(concat("predicting '", options.model, "': ", error.what_without_backtrace()));
+    return predict::parse_device_profile(spec);
+  } catch (const UsageError& error) {
+    throw UsageError(concat("GPU file '", predict, "': ", error.what()));
   }
+}
+
+predict::Workload workload_of_run(const ProfileOptions& options) {
+  return traced(options, [&] { return PredictRun(options, {}).workload(); });
+}
+
+reports::PredictionReport run_prediction(const ProfileOptions& options, const Progress& progress) {
+  return traced(options, [&] { return PredictRun(options, progress).run(); });
 }
 
 }  // namespace sbp::experiments

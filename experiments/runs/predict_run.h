@@ -2,6 +2,8 @@
 #pragma once
 
 #include "experiments/runs/run_options.h"
+#include "profiler/predict/device_profile.h"
+#include "profiler/predict/workload.h"
 #include "reports/report.h"
 
 namespace sbp::experiments {
@@ -14,5 +16,10 @@ reports::PredictionReport run_prediction(const ProfileOptions& options,
 
 // What that checks before its first step. Throws UsageError.
 void check_prediction(const ProfileOptions& options);
+// The GPU of --predict: a spec, or a file (recipes/device_file.h). Throws UsageError.
+predict::DeviceProfile device_of(const std::string& predict);
+
+// What those steps ask of an allocator. Throws as run_prediction does.
+predict::Workload workload_of_run(const ProfileOptions& options);
 
 }  // namespace sbp::experiments

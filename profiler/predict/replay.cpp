@@ -1,5 +1,6 @@
 #include "profiler/predict/replay.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -18,6 +19,13 @@ struct KeptScratch {
   bool backward;
   Handle handle;
   std::int64_t bytes;
+};
+
+// A block that stays until another goes.
+struct Held {
+  std::uint32_t block;
+  std::uint32_t until;
+  bool asked_for = false;  // its own free came
 };
 
 class Machine {
@@ -93,9 +101,7 @@ class Machine {
         return;
       }
       case Kind::free:
-        give_back(*handles_[event.index]);
-        handles_[event.index].reset();
-        return;
+        return free(event.index);
       case Kind::operation: return operate(workload_.operations[event.index]);
       case Kind::phase:
         phase_ = static_cast<Phase>(event.index);
@@ -105,7 +111,30 @@ class Machine {
     }
   }
 
+  // A block that a softmax read goes when its result does, and not before (keeps_softmax_input).
+  void free(std::uint32_t block) {
+    const auto held = std::ranges::find(held_, block, &Held::block);
+    if (held != held_.end()) {
+      held->asked_for = true;
+      return;
+    }
+    give_back(*handles_[block]);
+    handles_[block].reset();
+    const auto ends = std::ranges::find(held_, block, &Held::until);
+    if (ends == held_.end()) return;
+    const Held last = *ends;
+    held_.erase(ends);
+    if (last.asked_for) free(last.block);
+  }
+
+  void hold(const Workload::Operation& softmax) {
+    if (!keeps_softmax_input(device_)) return;
+    if (softmax.read == Workload::kNoBlock || softmax.written == Workload::kNoBlock) return;
+    held_.push_back({.block = softmax.read, .until = softmax.written});
+  }
+
   void operate(const Workload::Operation& operation) {
+    if (operation.what.kind == profiler::OperationKind::softmax) return hold(operation);
     for (const Scratch& scratch : scratch_of(operation.what, device_)) {
       if (scratch.kept) {
         keep(scratch, operation.backward);
@@ -186,6 +215,7 @@ class Machine {
   std::vector<std::optional<Handle>> handles_;  // index = block
   AllocatorLogger log_;
   std::vector<KeptScratch> kept_;
+  std::vector<Held> held_;
   std::optional<std::pair<Handle, std::int64_t>> scratch_;  // in use now
   ReplayResult result_;
   std::int64_t step_ = 0;

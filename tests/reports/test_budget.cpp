@@ -3,6 +3,7 @@
 #include "reports/budget.h"
 #include "reports/render.h"
 #include "sbp/base/error.h"
+#include "sbp/base/number.h"
 #include "tests/reports/samples.h"
 #include "tests/usage_error.h"
 
