@@ -117,16 +117,18 @@ TEST_CASE("finer stages take the coarsest dropping stage's mask in blocks of cel
 TEST_CASE("of a residual net with batch norm, the norms of the branches drop") {
   SiteTable sites;
   const auto add = [&](const std::string& name, SiteKind kind, std::int64_t side) {
-    sites.add(name, kind, name.starts_with("layer") ? name[7] - '0' : -1,
-              {.height = side, .width = side});
+    return sites.add(name, kind, name.starts_with("layer") ? name[7] - '0' : -1,
+                     {.height = side, .width = side});
   };
   add("bn1", SiteKind::batch_norm, 8);
   add("layer1.0.conv1", SiteKind::conv2d, 8);
-  add("layer1.0.bn1", SiteKind::batch_norm, 8);
-  add("layer1.0.bn2", SiteKind::batch_norm, 8);
-  add("layer1.1.bn1", SiteKind::batch_norm, 4);
-  add("layer1.1.bn2", SiteKind::batch_norm, 4);
-  add("layer1.1.downsample.1", SiteKind::batch_norm, 4);
+  for (const auto& [block, side] : {std::pair{"layer1.0", 8}, {"layer1.1", 4}}) {
+    const SiteId sum = add(concat(block, ".add"), SiteKind::residual, side);
+    for (const char* norm : {".bn1", ".bn2"}) {
+      sites.set_within(add(concat(block, norm), SiteKind::batch_norm, side), sum);
+    }
+  }
+  add("layer1.1.downsample.1", SiteKind::batch_norm, 4);  // of the shortcut
   const Plan plan = resolve("sbp:layers=all", sites, registered());
   CHECK(selected("sbp:layers=all", sites) ==
         "layer1.0.bn1 layer1.0.bn2 layer1.1.bn1 layer1.1.bn2 ");
