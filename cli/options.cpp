@@ -87,6 +87,26 @@ void add_weight_options(Parser& parser, experiments::TrainOptions& run) {
               run.tensorboard);
 }
 
+// What of a prediction was given without one, and what a prediction has no use for.
+void check_given(const std::vector<GivenOption>& given, const experiments::ProfileOptions& run) {
+  const bool predicts = !run.predict.empty();
+  for (const auto& [name, value, is_flag, file] : given) {
+    const bool is_of_predictions =
+        name == "allocator" || name == "loop" || name == "predict-steps" || name == "largest-batch";
+    if (is_of_predictions && !predicts) {
+      throw UsageError(concat("--", name, " is of predictions; say for which GPU with --predict"));
+    }
+    const bool is_of_runs = name == "warmup" || name == "time-steps" || name == "print-plan";
+    if (is_of_runs && predicts) {
+      throw UsageError(concat("--", name, " is of a step that runs; leave it or --predict out"));
+    }
+  }
+  if (predicts && run.device.starts_with("cuda")) {
+    throw UsageError(
+        concat("--device '", run.device, "' runs the step; to predict without a GPU leave it out"));
+  }
+}
+
 }  // namespace
 
 void add_profile_run_options(Parser& parser, ProfileTargets& targets) {
@@ -141,6 +161,7 @@ std::variant<ProfileCommand, Answer> parse_profile(const std::vector<std::string
   add_list_option(parser, command.list);
   if (auto answer = parser.parse(arguments)) return Answer{*answer};
 
+  check_given(parser.given(), targets.run);
   if (command.print_plan && !command.output.path.empty()) {
     throw UsageError("--print-plan makes no report; leave --output out, or print with --json");
   }

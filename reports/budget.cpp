@@ -78,7 +78,7 @@ Budgeted budgeted(const PredictionReport& report) {
                              {"peak_reserved_bytes", prediction.peak_reserved_bytes},
                              {"peak_device_bytes", prediction.peak_device_bytes}}},
                   .categories = requested_by_category(prediction),
-                  .limits = "a prediction tells of its peak, not of phases: profile the model"};
+                  .limits = "a prediction tells of its peak alone: profile the model"};
   add_saved(result.total, report.saved);
   for (const predict::LayerBytes& layer : prediction.layers) {
     result.layers.push_back(

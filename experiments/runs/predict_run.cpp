@@ -66,6 +66,12 @@ class PredictRun {
     if (options.predict_steps < 1) {
       throw UsageError(concat("predict-steps '", options.predict_steps, "' is below 1"));
     }
+    if (allocator_.limit_bytes) {
+      throw UsageError(
+          concat("allocator '", options.allocator,
+                 "' has a limit of its own; the card's memory is the limit: --predict ",
+                 device_.name, ":memory=", *allocator_.limit_bytes, "B"));
+    }
   }
 
   predict::Workload workload() {

@@ -16,6 +16,7 @@ std::int64_t outside_bytes(const DeviceProfile& device) {
 }
 
 AllocatorOptions limited(AllocatorOptions options, const DeviceProfile& device) {
+  // Of a card that holds not even the context nothing is left: the first block asked for fails.
   options.limit_bytes = std::max<std::int64_t>(device.memory_bytes - outside_bytes(device), 1);
   options.device_total_bytes = device.memory_bytes;
   return options;
