@@ -66,7 +66,7 @@ TEST_CASE("one mask group serves all sites, and the spec is resolved") {
   CHECK(plan.groups[0].geometry == kGrid);
   CHECK(plan.strategy ==
         "sbp:keep=0.25,mask=random,start=-1,share=all,attention=query,proj=kept,mlp=auto,"
-        "downsample=kept,norm=kept,unbiased=no,compat=none,layers=released");
+        "downsample=kept,norm=kept,unbiased=no,compat=none,layers=released,inputs=kept");
   CHECK(plan.forward_exact);
   CHECK_FALSE(plan.masks_in_evaluation);
 }
@@ -390,7 +390,7 @@ TEST_CASE("what cannot be meant is said in one sentence") {
         "blocks.*.mlp, head");
   CHECK(error_of("sbp:attention=none,mlp=off,layers=all", sites) ==
         "strategy 'sbp:keep=0.5,mask=grid,start=-1,share=all,attention=none,proj=kept,mlp=off,"
-        "downsample=kept,norm=kept,unbiased=no,compat=none,layers=all' drops nothing in this "
+        "downsample=kept,norm=kept,unbiased=no,compat=none,layers=all,inputs=kept' drops nothing in this "
         "model; use 'full', or other keys: it acts on attention, MLPs, "
         "downsamplings and batch norms of the chosen layers");
   CHECK(error_of("sbp+full", sites) ==
