@@ -60,6 +60,7 @@ const KINDS = {
 
 // A figure for reading, with its exact value on hover and for machines in `value`.
 function figureText(kind, value) {
+  if (kind === "word") return el("span", null, value);
   return el("data", {value, title: KINDS[kind].exact(value)}, KINDS[kind].shown(value));
 }
 
