@@ -93,8 +93,7 @@ class Machine {
         if (handle) handles_[event.index] = *handle;
         return;
       }
-      case Kind::free:
-        return free(event.index);
+      case Kind::free: return free(event.index);
       case Kind::operation: return operate(workload_.operations[event.index]);
       case Kind::phase:
         phase_ = static_cast<Phase>(event.index);
