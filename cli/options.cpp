@@ -120,8 +120,9 @@ void add_profile_run_options(Parser& parser, ProfileTargets& targets) {
                 targets.zero_grad, {"start", "before_backward", "end"});
   add_image_options(parser, targets.run);
   parser.group("Memory of a GPU, predicted (nothing is computed, and no GPU is needed)");
-  parser.text({"--predict", "SPEC", "for this GPU: a100, rtx3060:memory=12GiB, FILE.json; --list gpus"},
-              targets.run.predict);
+  parser.text(
+      {"--predict", "SPEC", "for this GPU: a100, rtx3060:memory=12GiB, FILE.json; --list gpus"},
+      targets.run.predict);
   parser.text({"--allocator", "SPEC", "of PyTorch's allocator: expandable_segments=true, ..."},
               targets.run.allocator);
   parser.choice({"--loop", "WHOSE", "training loop: one in python, or sbp's own"}, targets.loop,
@@ -151,8 +152,9 @@ std::variant<ProfileCommand, Answer> parse_profile(const std::vector<std::string
   ProfileTargets targets;
   Parser parser("sbp-profile", kProfilePurpose, kProfileExamples);
   add_profile_run_options(parser, targets);
-  parser.text({"--published", "PATH", "published figures beside predicted ones: a file, or a folder"},
-              command.published);
+  parser.text(
+      {"--published", "PATH", "published figures beside predicted ones: a file, or a folder"},
+      command.published);
   parser.flag({"--print-plan", "", "print what would be dropped where, and run nothing"},
               command.print_plan);
   parser.integer({"--top", "N", "layers listed by themselves, largest at the peak first; 0: all"},

@@ -30,7 +30,7 @@ struct ProfileCommand {
   bool print_plan = false;
   std::int64_t top = 10;
   std::string published;  // a file or folder of published figures to predict; empty: none
-  std::string list;  // a topic of --list; empty: none
+  std::string list;       // a topic of --list; empty: none
 };
 
 struct TrainCommand {

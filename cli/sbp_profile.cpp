@@ -55,8 +55,8 @@ ExitCode profile(const std::vector<std::string>& arguments) {
   const Delivery delivery("sbp-profile", command.output);
   RunWatch watch(command.output.quiet);
   if (!command.published.empty()) {
-    const reports::Document document = experiments::predict_published(
-        command.published, command.run.predict, watch.progress());
+    const reports::Document document =
+        experiments::predict_published(command.published, command.run.predict, watch.progress());
     watch.finish();
     const reports::TextOptions text{.top = command.top, .color = wants_color(STDOUT_FILENO)};
     delivery.deliver(reports::document_json(document), reports::document_text(document, text), {});

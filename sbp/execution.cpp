@@ -299,8 +299,8 @@ at::Tensor Execution::attention(SiteId site, const at::Tensor& x, const Attentio
         all, [&](const at::Tensor& part) { return select_rows(part.detach(), rows->dropped); });
     const AttentionInputs kept =
         rows_of_inputs(all, [&](const at::Tensor& part) { return take_rows(part, *rows); });
-    parts = attend_split(kept, dropped, /*sees_dropped=*/path == AttentionPath::qkv_exact,
-                         precision_);
+    parts =
+        attend_split(kept, dropped, /*sees_dropped=*/path == AttentionPath::qkv_exact, precision_);
   } else {
     const AttentionInputs dropped =
         without_recording([&] { return project_in(select_rows(x, rows->dropped)); });

@@ -3,8 +3,8 @@
 // Two lists say what computes in 16 bit, those of LibTorch's autocast (ATen/autocast_mode). In
 // both, linears, convolutions and matmuls take 16-bit operands and the loss takes fp32; GELU, ReLU,
 // batch norm and pooling take what comes, and x + y of two types is fp32. By CUDA's list layer norm
-// and softmax are fp32; by CPU's they take what comes. CUDA's list of PyTorch 1.9 and before has GELU
-// in fp32 as well (pytorch#59639).
+// and softmax are fp32; by CPU's they take what comes. CUDA's list of PyTorch 1.9 and before has
+// GELU in fp32 as well (pytorch#59639).
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -19,9 +19,9 @@ class Reader : SettingsFile {
       : SettingsFile("published figures", name), stem_(std::filesystem::path(name).stem()) {}
 
   PublishedFile read(std::string_view text) {
-    const Json document = parse(text, {.depth = 3,
-                                       .too_deep = "nests deeper than rows and their options do",
-                                       .has_lists = true});
+    const Json document = parse(
+        text,
+        {.depth = 3, .too_deep = "nests deeper than rows and their options do", .has_lists = true});
     if (!document.is_object()) fail("is not a JSON object");
     for (const auto& [key, value] : document.items()) take(key, value);
     if (file_.rows.empty() && file_.left_out.empty()) fail("has no 'rows'");

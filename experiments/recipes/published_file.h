@@ -22,12 +22,12 @@ enum class Measured : std::uint8_t {
 };
 
 struct PublishedRow {
-  std::string name;                                           // "sbp_vit_tiny/full"
-  std::vector<std::pair<std::string, std::string>> options;   // as typed, without dashes
-  std::string published;                                      // as printed there: "8248 MiB"
+  std::string name;                                          // "sbp_vit_tiny/full"
+  std::vector<std::pair<std::string, std::string>> options;  // as typed, without dashes
+  std::string published;                                     // as printed there: "8248 MiB"
   std::int64_t published_bytes = 0;
-  std::string baseline;                                       // the row it is compared with; or empty
-  std::vector<std::string> reasons;                           // why ours differs: names
+  std::string baseline;              // the row it is compared with; or empty
+  std::vector<std::string> reasons;  // why ours differs: names
 };
 
 struct PublishedFile {

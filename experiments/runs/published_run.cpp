@@ -37,10 +37,8 @@ const std::map<std::string, Setter>& setters() {
       {"strategy", [](ProfileOptions& run, const std::string& text) { run.strategy = text; }},
       {"optimizer", [](ProfileOptions& run, const std::string& text) { run.optimizer = text; }},
       {"precision", [](ProfileOptions& run, const std::string& text) { run.precision = text; }},
-      {"batch",
-       [](ProfileOptions& run, const std::string& text) {
-         run.batch = number_of<std::int64_t>(text);
-       }},
+      {"batch", [](ProfileOptions& run,
+                   const std::string& text) { run.batch = number_of<std::int64_t>(text); }},
       {"accumulate",
        [](ProfileOptions& run, const std::string& text) {
          run.accumulate = number_of<std::int64_t>(text);
@@ -97,8 +95,7 @@ std::int64_t predicted_bytes(const PublishedFile& file, const ProfileOptions& ru
   Workload workload = workload_of_run(run);
   if (file.measured == Measured::forward) cut_at_backward(workload);
   if (file.distributed) add_buckets(workload);
-  return predict::replay(workload, device_of(run.predict), {})
-      .peak_allocated_bytes;
+  return predict::replay(workload, device_of(run.predict), {}).peak_allocated_bytes;
 }
 
 double ratio(std::int64_t part, std::int64_t whole) {

@@ -92,8 +92,9 @@ SpecSchema schema_of(const Card& card) {
                                  "cuDNN's, of channels-last images (docs/prediction.md)"));
   schema.keys.push_back({.key = "torch",
                          .default_value = profile.torch,
-                         .help = "PyTorch's version there, such as 1.10: up to then softmax's input "
-                                 "is kept for backward too"});
+                         .help =
+                             "PyTorch's version there, such as 1.10: up to then softmax's input "
+                             "is kept for backward too"});
   return schema;
 }
 

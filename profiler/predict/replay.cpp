@@ -100,8 +100,7 @@ class Machine {
         log(*handle, block.category, block.layer);
         return;
       }
-      case Kind::free:
-        return free(event.index);
+      case Kind::free: return free(event.index);
       case Kind::operation: return operate(workload_.operations[event.index]);
       case Kind::phase:
         phase_ = static_cast<Phase>(event.index);

@@ -1,5 +1,5 @@
-// Logs the softmaxes of this thread whose backward is recorded: which block each reads, and which it
-// writes. Older versions of PyTorch kept both (profiler/predict).
+// Logs the softmaxes of this thread whose backward is recorded: which block each reads, and which
+// it writes. Older versions of PyTorch kept both (profiler/predict).
 #pragma once
 
 #include <cstdint>

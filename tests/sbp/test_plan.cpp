@@ -390,7 +390,8 @@ TEST_CASE("what cannot be meant is said in one sentence") {
         "blocks.*.mlp, head");
   CHECK(error_of("sbp:attention=none,mlp=off,layers=all", sites) ==
         "strategy 'sbp:keep=0.5,mask=grid,start=-1,share=all,attention=none,proj=kept,mlp=off,"
-        "downsample=kept,norm=kept,unbiased=no,compat=none,layers=all,inputs=kept' drops nothing in this "
+        "downsample=kept,norm=kept,unbiased=no,compat=none,layers=all,inputs=kept' drops nothing "
+        "in this "
         "model; use 'full', or other keys: it acts on attention, MLPs, "
         "downsamplings and batch norms of the chosen layers");
   CHECK(error_of("sbp+full", sites) ==

@@ -26,10 +26,10 @@ Workload two_maps() {
   Workload workload;
   for (int i = 0; i < 5; ++i) workload.blocks.push_back({.bytes = kMap});
   workload.operations = {softmax(0, 1), softmax(2, 3)};
-  workload.events = {{Kind::allocate, 0}, {Kind::allocate, 1}, {Kind::operation, 0},
-                     {Kind::free, 0},     {Kind::allocate, 2}, {Kind::allocate, 3},
-                     {Kind::operation, 1}, {Kind::free, 2},    {Kind::allocate, 4},
-                     {Kind::free, 3},     {Kind::free, 4},     {Kind::free, 1}};
+  workload.events = {{Kind::allocate, 0},  {Kind::allocate, 1}, {Kind::operation, 0},
+                     {Kind::free, 0},      {Kind::allocate, 2}, {Kind::allocate, 3},
+                     {Kind::operation, 1}, {Kind::free, 2},     {Kind::allocate, 4},
+                     {Kind::free, 3},      {Kind::free, 4},     {Kind::free, 1}};
   return workload;
 }
 

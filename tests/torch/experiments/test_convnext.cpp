@@ -313,7 +313,8 @@ TEST_CASE("ConvNeXt says which sizes do not go together") {
   CHECK(message("convnext:drop_path=1").find("'1'") != std::string::npos);
   CHECK(message("convnext:depths=[1;1],dims=[8;16]", "sbp:mlp=off,downsample=all") ==
         "strategy 'sbp:keep=0.5,mask=grid,start=-1,share=all,attention=query,proj=kept,mlp=off,"
-        "downsample=all,norm=kept,unbiased=no,compat=none,layers=released,inputs=kept' drops nothing in this "
+        "downsample=all,norm=kept,unbiased=no,compat=none,layers=released,inputs=kept' drops "
+        "nothing in this "
         "model; use 'full', or other keys: it acts on attention, MLPs, "
         "downsamplings and batch norms of the chosen layers");
 }

@@ -45,13 +45,12 @@ std::int64_t kept_of(const reports::ProfileReport& report) {
 TEST_CASE("the list of PyTorch 1.9 has GELU in fp32, whatever the MLP is kept as") {
   const auto saved_of = [](const std::string& strategy, const std::string& precision,
                            const std::string& device) {
-    return measure({.strategy = strategy,
-                    .device = device,
-                    .batch = kBatch,
-                    .precision = precision})
+    return measure(
+               {.strategy = strategy, .device = device, .batch = kBatch, .precision = precision})
         .memory;
   };
-  const auto now = saved_of("full", "fp16", "meta"), then = saved_of("full", "fp16:list=cuda1.9", "meta");
+  const auto now = saved_of("full", "fp16", "meta"),
+             then = saved_of("full", "fp16:list=cuda1.9", "meta");
   for (std::int64_t block = 0; block < kDepth; ++block) {
     const std::string name = concat("blocks.", block);
     CHECK(layer(then, name).saved.distinct_bytes - layer(now, name).saved.distinct_bytes ==
