@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "experiments/runs/run_options.h"
@@ -22,5 +23,8 @@ std::vector<DryRunCase> all_cases(const std::vector<std::string>& models = {});
 
 // Some tenth of them: every model, every strategy and every setting at least once.
 std::vector<DryRunCase> some_cases();
+// No size of its own can be made small, and its layers are those of a smaller one: left out of
+// some_cases().
+bool is_large_model(std::string_view spec);
 
 }  // namespace sbp::tests
