@@ -181,11 +181,7 @@ class Writer {
       pickle_.append();
     }
     for (const MemoryEvent& event : events_) take(event);
-    // Viewers that colour by category look for this one, and fail where it never occurs.
-    begin_event("snapshot", 0, 0, blocks_.end_ns);
-    pickle_.word("category", to_string(profiler::Category::unknown));
-    pickle_.no_frames();
-    pickle_.append();
+    pickle_.end_of_trace(kFirstAddress, microseconds(blocks_.end_ns));
     pickle_.append();
   }
 
@@ -209,8 +205,11 @@ class Writer {
 
   void begin_event(const char* action, std::int64_t place, std::int64_t bytes,
                    std::uint64_t time_ns) {
-    pickle_.begin_event(action, kFirstAddress + place, bytes,
-                        static_cast<std::int64_t>(time_ns / 1000));
+    pickle_.begin_event(action, kFirstAddress + place, bytes, microseconds(time_ns));
+  }
+
+  static std::int64_t microseconds(std::uint64_t time_ns) {
+    return static_cast<std::int64_t>(time_ns / 1000);
   }
 
   void settings() {

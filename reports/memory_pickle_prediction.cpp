@@ -259,12 +259,7 @@ class Writer {
     pickle_.list();
     pickle_.list();
     for (const Event& event : events_) take(event);
-    // Viewers that colour by category look for this one, and fail where it never occurs.
-    const std::int64_t end = events_.empty() ? 0 : events_.back().number + 1;
-    pickle_.begin_event("snapshot", 0, 0, end);
-    pickle_.word("category", to_string(profiler::Category::unknown));
-    pickle_.no_frames();
-    pickle_.append();
+    pickle_.end_of_trace(0, events_.empty() ? 0 : events_.back().number + 1);
     pickle_.append();
   }
 

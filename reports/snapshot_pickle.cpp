@@ -1,5 +1,7 @@
 #include "reports/snapshot_pickle.h"
 
+#include "profiler/record.h"
+
 namespace sbp::reports {
 
 void SnapshotPickle::number(std::string_view key, std::int64_t value) {
@@ -36,6 +38,13 @@ void SnapshotPickle::begin_event(std::string_view action, std::int64_t address, 
   number("size", bytes);
   number("stream", 0);
   number("time_us", time_us);
+}
+
+void SnapshotPickle::end_of_trace(std::int64_t address, std::int64_t time_us) {
+  begin_event("snapshot", address, 0, time_us);
+  word("category", to_string(profiler::Category::unknown));
+  no_frames();
+  append();
 }
 
 void SnapshotPickle::begin_segment(const Segment& segment) {

@@ -22,6 +22,10 @@ class SnapshotPickle : public Pickle {
   void begin_event(std::string_view action, std::int64_t address, std::int64_t bytes,
                    std::int64_t time_us);
 
+  // The last event of a trace. Viewers that colour by category look for this one, and fail where it
+  // never occurs.
+  void end_of_trace(std::int64_t address, std::int64_t time_us);
+
   struct Segment {
     std::int64_t address = 0;
     std::int64_t bytes = 0;

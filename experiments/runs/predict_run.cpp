@@ -76,8 +76,7 @@ class PredictRun {
 
   predict::Workload workload() {
     prepare_libtorch(run_);
-    DryTrainer dry(run_, dry_options());
-    return predict::workload_of(traced_dry_steps(dry, options_.predict_steps));
+    return workload_of_steps(run_);
   }
 
   reports::PredictionReport run() {
@@ -101,6 +100,11 @@ class PredictRun {
   }
 
  private:
+  predict::Workload workload_of_steps(const ResolvedRun& run) const {
+    DryTrainer dry(run, dry_options());
+    return predict::workload_of(traced_dry_steps(dry, options_.predict_steps));
+  }
+
   DryOptions dry_options() const {
     return {.zero_grad = options_.zero_grad,
             .names_live_on = options_.loop == TrainingLoop::python,
@@ -132,9 +136,7 @@ class PredictRun {
     if (progress_.step) progress_.step(0, 0, concat("trying batch ", batch));
     ResolvedRun run = run_;
     run.options.batch = batch;
-    DryTrainer dry(run, dry_options());
-    const profiler::Trace trace = traced_dry_steps(dry, options_.predict_steps);
-    return predict::fit(predict::workload_of(trace), device_, allocator_);
+    return predict::fit(workload_of_steps(run), device_, allocator_);
   }
 
   // Doubles until it no longer fits, then halves what lies between.
