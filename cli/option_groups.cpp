@@ -22,7 +22,8 @@ void add_run_options(Parser& parser, experiments::RunOptions& run, OneStrategy s
               {.minimum = 0.0, .maximum = 1.0, .open_maximum = true});
   parser.unsigned_integer({"--seed", "N", "of weights, masks, order of the data"}, run.seed);
   parser.integer({"--threads", "N", "0: as many as there are processors"}, run.threads, {0, 1024});
-  parser.text({"--device", "DEVICE", "cpu, cuda:N, or meta (computes nothing, sizes only)"}, run.device);
+  parser.text({"--device", "DEVICE", "cpu, cuda:N, or meta (computes nothing, sizes only)"},
+              run.device);
   parser.text({"--precision", "SPEC", "fp32, bf16 or fp16 (mixed, parameters in fp32)"},
               run.precision);
   parser.options_file({"--config", "FILE", "take options from a JSON file; those given here win"});

@@ -1,8 +1,8 @@
 #include "reports/json.h"
 #include "reports/json_blocks.h"
 #include "reports/json_correlate.h"
-#include "reports/json_prediction.h"
 #include "reports/json_device_memory.h"
+#include "reports/json_prediction.h"
 #include "reports/json_reading.h"
 #include "reports/json_words.h"
 

@@ -165,13 +165,14 @@ class DeviceWatch final : public TraceListener {
   void layer_left() noexcept override {
     if (source_ != nullptr) source_->pop();
   }
-  // The books hold what we counted; the allocator counts for itself. Blocks that a stream still uses
-  // are in its requested bytes and no longer in ours, so only without any the two must agree.
+  // The books hold what we counted; the allocator counts for itself. Blocks that a stream still
+  // uses are in its requested bytes and no longer in ours, so only without any the two must agree.
   void phase_entered(Phase phase) override {
     if (!is_logging()) return;
     const AllocatorCounters counters = counters_of(static_cast<c10::DeviceIndex>(device_.index));
     const std::int64_t ours = live_blocks(DeviceId::Kind::cuda).live_bytes();
-    if (counters.active_bytes != counters.allocated_bytes || counters.requested_bytes == ours) return;
+    if (counters.active_bytes != counters.allocated_bytes || counters.requested_bytes == ours)
+      return;
     const std::lock_guard guard(lock_);
     if (!trace_.phase_problem.empty()) return;
     trace_.phase_problem =

@@ -20,7 +20,8 @@ struct DryRunCase {
 // and precision; its variants under the main strategies; some models under every other setting.
 std::vector<DryRunCase> all_cases(const std::vector<std::string>& models = {});
 
-// Some tenth of them: every model, every strategy and every setting at least once.
+// Some tenth of them: every strategy, every setting and every model that is not large at least
+// once.
 std::vector<DryRunCase> some_cases();
 
 }  // namespace sbp::tests
