@@ -22,6 +22,7 @@ constexpr const char* kProfileExamples =
     "  sbp-profile --model vit_base_patch16_224 --batch 64 --device meta\n"
     "  sbp-profile --model vit_base_patch16_224 --batch 64 --predict a100\n"
     "  sbp-profile --model resnet50 --predict rtx3060:memory=12GiB --largest-batch\n"
+    "  sbp-profile --published experiments/recipes/published\n"
     "  sbp-profile --list strategies";
 
 constexpr const char* kTrainPurpose =
@@ -86,6 +87,26 @@ void add_weight_options(Parser& parser, experiments::TrainOptions& run) {
               run.tensorboard);
 }
 
+// What of a prediction was given without one, and what a prediction has no use for.
+void check_given(const std::vector<GivenOption>& given, const experiments::ProfileOptions& run) {
+  const bool predicts = !run.predict.empty();
+  for (const auto& [name, value, is_flag, file] : given) {
+    const bool is_of_predictions =
+        name == "allocator" || name == "loop" || name == "predict-steps" || name == "largest-batch";
+    if (is_of_predictions && !predicts) {
+      throw UsageError(concat("--", name, " is of predictions; say for which GPU with --predict"));
+    }
+    const bool is_of_runs = name == "warmup" || name == "time-steps" || name == "print-plan";
+    if (is_of_runs && predicts) {
+      throw UsageError(concat("--", name, " is of a step that runs; leave it or --predict out"));
+    }
+  }
+  if (predicts && run.device.starts_with("cuda")) {
+    throw UsageError(
+        concat("--device '", run.device, "' runs the step; to predict without a GPU leave it out"));
+  }
+}
+
 }  // namespace
 
 void add_profile_run_options(Parser& parser, ProfileTargets& targets) {
@@ -99,8 +120,9 @@ void add_profile_run_options(Parser& parser, ProfileTargets& targets) {
                 targets.zero_grad, {"start", "before_backward", "end"});
   add_image_options(parser, targets.run);
   parser.group("Memory of a GPU, predicted (nothing is computed, and no GPU is needed)");
-  parser.text({"--predict", "SPEC", "for this GPU: a100, rtx3060:memory=12GiB; --list gpus"},
-              targets.run.predict);
+  parser.text(
+      {"--predict", "SPEC", "for this GPU: a100, rtx3060:memory=12GiB, FILE.json; --list gpus"},
+      targets.run.predict);
   parser.text({"--allocator", "SPEC", "of PyTorch's allocator: expandable_segments=true, ..."},
               targets.run.allocator);
   parser.choice({"--loop", "WHOSE", "training loop: one in python, or sbp's own"}, targets.loop,
@@ -130,6 +152,9 @@ std::variant<ProfileCommand, Answer> parse_profile(const std::vector<std::string
   ProfileTargets targets;
   Parser parser("sbp-profile", kProfilePurpose, kProfileExamples);
   add_profile_run_options(parser, targets);
+  parser.text(
+      {"--published", "PATH", "published figures beside predicted ones: a file, or a folder"},
+      command.published);
   parser.flag({"--print-plan", "", "print what would be dropped where, and run nothing"},
               command.print_plan);
   parser.integer({"--top", "N", "layers listed by themselves, largest at the peak first; 0: all"},
@@ -138,6 +163,7 @@ std::variant<ProfileCommand, Answer> parse_profile(const std::vector<std::string
   add_list_option(parser, command.list);
   if (auto answer = parser.parse(arguments)) return Answer{*answer};
 
+  check_given(parser.given(), targets.run);
   if (command.print_plan && !command.output.path.empty()) {
     throw UsageError("--print-plan makes no report; leave --output out, or print with --json");
   }

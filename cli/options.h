@@ -29,7 +29,8 @@ struct ProfileCommand {
   OutputOptions output;
   bool print_plan = false;
   std::int64_t top = 10;
-  std::string list;  // a topic of --list; empty: none
+  std::string published;  // a file or folder of published figures to predict; empty: none
+  std::string list;       // a topic of --list; empty: none
 };
 
 struct TrainCommand {

@@ -7,8 +7,10 @@
 #include "cli/options.h"
 #include "experiments/runs/predict_run.h"
 #include "experiments/runs/profile_run.h"
+#include "experiments/runs/published_run.h"
 #include "reports/format.h"
 #include "reports/json.h"
+#include "reports/render.h"
 #include "reports/text.h"
 
 namespace sbp::cli {
@@ -52,7 +54,13 @@ ExitCode profile(const std::vector<std::string>& arguments) {
 
   const Delivery delivery("sbp-profile", command.output);
   RunWatch watch(command.output.quiet);
-  if (!command.run.predict.empty()) {
+  if (!command.published.empty()) {
+    const reports::Document document =
+        experiments::predict_published(command.published, command.run.predict, watch.progress());
+    watch.finish();
+    const reports::TextOptions text{.top = command.top, .color = wants_color(STDOUT_FILENO)};
+    delivery.deliver(reports::document_json(document), reports::document_text(document, text), {});
+  } else if (!command.run.predict.empty()) {
     deliver(delivery, experiments::run_prediction(command.run, watch.progress()), command, watch);
   } else {
     deliver(delivery, experiments::run_profile(command.run, watch.progress()), command, watch);

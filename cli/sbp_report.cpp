@@ -120,6 +120,11 @@ void write_exports(const ReportCommand& command) {
   const std::optional<OutputFile> pickle = file_for(command.memory_pickle);
   const Inputs inputs = read_report_inputs(command.files);
   const reports::NamedReport report = named(inputs).front();
+  if (const reports::PredictionReport* prediction = prediction_with_blocks(report)) {
+    if (trace) trace->write(chrome_trace(*prediction));
+    if (pickle) pickle->write(memory_pickle(*prediction));
+    return;
+  }
   const reports::ProfileReport& profile = profile_with_blocks(report);
   if (trace) trace->write(chrome_trace(profile));
   if (pickle) pickle->write(memory_pickle(profile));

@@ -6,6 +6,7 @@
 #include "cli/option_groups.h"
 #include "cli/options.h"
 #include "experiments/runs/catalogue.h"
+#include "experiments/runs/predict_run.h"
 #include "experiments/runs/profile_run.h"
 #include "experiments/runs/run_estimate.h"
 #include "sbp/base/error.h"
@@ -99,7 +100,9 @@ class RunCommand : public sweep::SweptCommand {
   }
 
   const std::optional<Trial>& trial_of(experiments::ProfileOptions options) {
-    const std::string key = concat(step_key(options), " ", options.threads);
+    const std::string key =
+        concat(step_key(options), " ", options.threads, "\n", options.predict, "\n",
+               options.allocator, "\n", options.predict_steps, " ", options.largest_batch);
     const auto found = trials_.find(key);
     if (found != trials_.end()) return found->second;
     return trials_[key] = try_out(std::move(options));
@@ -110,6 +113,10 @@ class RunCommand : public sweep::SweptCommand {
     options.time_steps = 1;
     const auto start = std::chrono::steady_clock::now();
     try {
+      if (!options.predict.empty()) {
+        // All of it: there is nothing to multiply.
+        return Trial{.setup_seconds = experiments::run_prediction(options).seconds};
+      }
       const reports::ProfileReport report = experiments::run_profile(options);
       const std::chrono::duration<double> all = std::chrono::steady_clock::now() - start;
       Trial trial;
@@ -159,12 +166,18 @@ class Profile : public RunCommand {
  protected:
   PointRun read(const Words& words) override {
     const experiments::ProfileOptions options = options_of(words);
+    if (!options.predict.empty()) {
+      experiments::check_prediction(options);
+      return {.step = options, .steps = options.predict_steps};
+    }
     experiments::check_profile(options, data_of(options));
     return {.step = options, .steps = options.warmup + 1 + options.time_steps};
   }
 
   experiments::ProfileOptions options_of(const Words& words) override {
-    return command_in(parse_profile(words)).run;
+    experiments::ProfileOptions options = command_in(parse_profile(words)).run;
+    if (!options.predict.empty()) options.device = "meta";  // where its steps are made
+    return options;
   }
 };
 

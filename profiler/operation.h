@@ -13,8 +13,9 @@ enum class OperationKind : std::uint8_t {
   batch_norm,  // in training
   batch_norm_backward,
   matrix_product,
+  softmax,  // whose backward is recorded
 };
-inline constexpr int kOperationKindCount = 6;
+inline constexpr int kOperationKindCount = 7;
 
 // Logged by dry runs, after the operation's result was allocated.
 struct Operation {
@@ -32,6 +33,9 @@ struct Operation {
   std::array<std::int64_t, 3> stride{1, 1, 1};
   std::array<std::int64_t, 3> dilation{1, 1, 1};
   std::int64_t groups = 1;
+  // Of a softmax, whose sizes are not told: addresses of the blocks that it reads and writes.
+  std::uint64_t read_address = 0;
+  std::uint64_t written_address = 0;
 
   bool operator==(const Operation&) const = default;
 };

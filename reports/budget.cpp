@@ -4,53 +4,96 @@
 #include <array>
 
 #include "reports/format.h"
+#include "reports/layer_tables.h"
 #include "sbp/base/error.h"
 #include "sbp/base/pattern.h"
 
 namespace sbp::reports {
 namespace {
 
-using profiler::LayerMemory;
-using profiler::PhaseMemory;
-using profiler::SavedBytes;
+// Of a report, what limits are held against.
+struct Part {
+  std::string name;
+  std::vector<std::pair<std::string_view, std::int64_t>> figures;
 
-// What both kinds of report have.
-struct Totals {
-  std::int64_t peak_bytes;
-  std::int64_t transient_peak_bytes;
-  const SavedBytes& saved;
-  const profiler::CategoryBytes& categories_at_peak;
+  std::optional<std::int64_t> figure(std::string_view wanted) const {
+    for (const auto& [name_, bytes] : figures) {
+      if (name_ == wanted) return bytes;
+    }
+    return std::nullopt;
+  }
 };
 
-std::int64_t saved_figure(const SavedBytes& saved, const std::string& figure) {
-  if (figure == "saved_logical_bytes") return saved.logical_bytes;
-  if (figure == "saved_distinct_bytes") return saved.distinct_bytes;
-  if (figure == "saved_marginal_bytes") return saved.marginal_bytes;
-  return saved.index_bytes;
+struct Budgeted {
+  Part total;
+  profiler::CategoryBytes categories{};
+  std::vector<Part> phases{};
+  std::vector<Part> layers{};
+  std::string limits{};  // what else it does not have, as a sentence
+};
+
+void add_saved(Part& part, const profiler::SavedBytes& saved) {
+  part.figures.insert(part.figures.end(), {{"saved_logical_bytes", saved.logical_bytes},
+                                           {"saved_distinct_bytes", saved.distinct_bytes},
+                                           {"saved_marginal_bytes", saved.marginal_bytes},
+                                           {"saved_index_bytes", saved.index_bytes}});
 }
 
-std::int64_t total_figure(const Totals& totals, const std::string& figure) {
-  if (figure == "peak_bytes") return totals.peak_bytes;
-  if (figure == "transient_peak_bytes") return totals.transient_peak_bytes;
-  return saved_figure(totals.saved, figure);
+Budgeted budgeted(const profiler::MemoryProfile& memory) {
+  Budgeted result{.total = {"",
+                            {{"peak_bytes", memory.peak.bytes},
+                             {"transient_peak_bytes", memory.transient_peak_bytes}}},
+                  .categories = memory.categories_at_peak,
+                  .limits = "a profile tells nothing of a GPU: predict it"};
+  add_saved(result.total, memory.saved);
+  for (const profiler::PhaseMemory& phase : memory.phases) {
+    result.phases.push_back({std::string(to_string(phase.phase)),
+                             {{"peak_bytes", phase.peak_bytes},
+                              {"live_at_end_bytes", phase.live_at_end_bytes},
+                              {"allocated_bytes", phase.allocated_bytes}}});
+  }
+  for (const profiler::LayerMemory& layer : memory.layers) {
+    result.layers.push_back({layer.name, {{"own_peak_bytes", layer.own_peak_bytes}}});
+    add_saved(result.layers.back(), layer.saved);
+  }
+  return result;
 }
 
-std::int64_t category_figure(const Totals& totals, const std::string& category) {
-  for (std::size_t i = 0; i < totals.categories_at_peak.size(); ++i) {
-    if (to_string(static_cast<profiler::Category>(i)) == category) {
-      return totals.categories_at_peak[i];
-    }
+Budgeted budgeted(const MemorySummary& memory) {
+  Budgeted result{.total = {"",
+                            {{"peak_bytes", memory.peak_bytes},
+                             {"transient_peak_bytes", memory.transient_peak_bytes}}},
+                  .categories = memory.categories_at_peak,
+                  .limits = "a training run reports totals and categories only: profile the model"};
+  add_saved(result.total, memory.saved);
+  return result;
+}
+
+Budgeted budgeted(const PredictionReport& report) {
+  const predict::Prediction& prediction = report.prediction;
+  Budgeted result{.total = {"",
+                            {{"peak_bytes", prediction.peak_requested_bytes},
+                             {"peak_requested_bytes", prediction.peak_requested_bytes},
+                             {"peak_allocated_bytes", prediction.peak_allocated_bytes},
+                             {"peak_reserved_bytes", prediction.peak_reserved_bytes},
+                             {"peak_device_bytes", prediction.peak_device_bytes}}},
+                  .categories = requested_by_category(prediction),
+                  .limits = "a prediction tells of its peak alone: profile the model"};
+  add_saved(result.total, report.saved);
+  for (const predict::LayerBytes& layer : prediction.layers) {
+    result.layers.push_back(
+        {layer.name,
+         {{"requested_bytes", layer.requested_bytes}, {"block_bytes", layer.block_bytes}}});
+    add_saved(result.layers.back(), layer.saved);
+  }
+  return result;
+}
+
+std::int64_t category_figure(const Budgeted& budgeted, const std::string& category) {
+  for (std::size_t i = 0; i < budgeted.categories.size(); ++i) {
+    if (to_string(static_cast<profiler::Category>(i)) == category) return budgeted.categories[i];
   }
   throw Error(concat("unknown category '", category, "'"));  // the reader lets none through
-}
-
-std::int64_t phase_figure(const PhaseMemory& phase, const std::string& figure) {
-  if (figure == "peak_bytes") return phase.peak_bytes;
-  return figure == "live_at_end_bytes" ? phase.live_at_end_bytes : phase.allocated_bytes;
-}
-
-std::int64_t layer_figure(const LayerMemory& layer, const std::string& figure) {
-  return figure == "own_peak_bytes" ? layer.own_peak_bytes : saved_figure(layer.saved, figure);
 }
 
 [[noreturn]] void fail_to_name(const BudgetLimit& limit, const NamedReport& report,
@@ -61,50 +104,49 @@ std::int64_t layer_figure(const LayerMemory& layer, const std::string& figure) {
 
 class Checker {
  public:
-  Checker(const NamedReport& report, const Totals& totals, const profiler::MemoryProfile* profile)
-      : report_(report), totals_(totals), profile_(profile) {}
+  Checker(const NamedReport& report, const Budgeted& budgeted)
+      : report_(report), budgeted_(budgeted) {}
 
   void take(const BudgetLimit& limit, std::vector<BudgetLine>& lines) const {
     switch (limit.part) {
-      case BudgetPart::total:
-        return lines.push_back({limit, total_figure(totals_, limit.figure), {}});
+      case BudgetPart::total: return take_figure(limit, budgeted_.total, lines);
       case BudgetPart::categories:
-        return lines.push_back({limit, category_figure(totals_, limit.subject), {}});
-      case BudgetPart::phases: break;
-      case BudgetPart::layers: break;
-    }
-    if (profile_ == nullptr) {
-      lines.push_back({limit, std::nullopt, "a training run reports totals and categories only"});
-    } else if (limit.part == BudgetPart::phases) {
-      take_phase(limit, lines);
-    } else {
-      take_layers(limit, lines);
+        return lines.push_back({limit, category_figure(budgeted_, limit.subject), {}});
+      case BudgetPart::phases: return take_phase(limit, lines);
+      case BudgetPart::layers: return take_layers(limit, lines);
     }
   }
 
  private:
+  void take_figure(const BudgetLimit& limit, const Part& part,
+                   std::vector<BudgetLine>& lines) const {
+    const std::optional<std::int64_t> bytes = part.figure(limit.figure);
+    lines.push_back({limit, bytes, bytes ? "" : budgeted_.limits});
+  }
+
   void take_phase(const BudgetLimit& limit, std::vector<BudgetLine>& lines) const {
+    if (budgeted_.phases.empty()) return lines.push_back({limit, std::nullopt, budgeted_.limits});
     std::vector<std::string> known;
-    for (const PhaseMemory& phase : profile_->phases) {
-      known.emplace_back(to_string(phase.phase));
-      if (known.back() != limit.subject) continue;
-      return lines.push_back({limit, phase_figure(phase, limit.figure), {}});
+    for (const Part& phase : budgeted_.phases) {
+      if (phase.name == limit.subject) return take_figure(limit, phase, lines);
+      known.push_back(phase.name);
     }
     fail_to_name(limit, report_, join(known));
   }
 
   void take_layers(const BudgetLimit& limit, std::vector<BudgetLine>& lines) const {
+    if (budgeted_.layers.empty()) return lines.push_back({limit, std::nullopt, budgeted_.limits});
     bool found = false;
-    for (const LayerMemory& layer : profile_->layers) {
+    for (const Part& layer : budgeted_.layers) {
       if (!matches_pattern(limit.subject, layer.name)) continue;
       found = true;
       BudgetLimit named = limit;
       named.subject = layer.name;
-      lines.push_back({named, layer_figure(layer, limit.figure), {}});
+      take_figure(named, layer, lines);
     }
     if (found) return;
     std::vector<std::string> some;
-    for (const LayerMemory& layer : profile_->layers) {
+    for (const Part& layer : budgeted_.layers) {
       if (some.size() < kMostNamed && !layer.name.empty()) some.push_back(layer.name);
     }
     fail_to_name(limit, report_, some.empty() ? "no layers" : join(some) + " and so on");
@@ -113,8 +155,7 @@ class Checker {
   static constexpr std::size_t kMostNamed = 8;
 
   const NamedReport& report_;
-  const Totals& totals_;
-  const profiler::MemoryProfile* profile_;
+  const Budgeted& budgeted_;
 };
 
 void require_exact(const NamedReport& report, const profiler::LedgerCheck& ledger) {
@@ -124,16 +165,15 @@ void require_exact(const NamedReport& report, const profiler::LedgerCheck& ledge
                      "); profile it again"));
 }
 
-BudgetCheck check_lines(const Budget& budget, const NamedReport& report, const Totals& totals,
-                        const profiler::MemoryProfile* profile) {
+BudgetCheck check_lines(const Budget& budget, const NamedReport& report, const Budgeted& budgeted) {
   BudgetCheck check{.report = report.name, .budget = budget.source, .lines = {}};
-  const Checker checker(report, totals, profile);
+  const Checker checker(report, budgeted);
   for (const BudgetLimit& limit : budget.limits) checker.take(limit, check.lines);
   const bool any = std::ranges::any_of(
       check.lines, [](const BudgetLine& line) { return line.actual_bytes.has_value(); });
   if (!any) {
     throw Error(concat("cannot hold '", report.name, "' to the budget '", budget.source,
-                       "': ", check.lines.front().reason, "; give a report of sbp-profile"));
+                       "': ", check.lines.front().reason));
   }
   return check;
 }
@@ -169,11 +209,11 @@ std::vector<Cell> row_of(const std::string& report, const BudgetLine& line) {
 
 BudgetCheck check_budget(const Budget& budget, const NamedReport& report) {
   if (const auto* profile = std::get_if<ProfileReport>(&report.report)) {
-    const profiler::MemoryProfile& memory = profile->memory;
-    require_exact(report, memory.ledger);
-    const Totals totals{memory.peak.bytes, memory.transient_peak_bytes, memory.saved,
-                        memory.categories_at_peak};
-    return check_lines(budget, report, totals, &memory);
+    require_exact(report, profile->memory.ledger);
+    return check_lines(budget, report, budgeted(profile->memory));
+  }
+  if (const auto* prediction = std::get_if<PredictionReport>(&report.report)) {
+    return check_lines(budget, report, budgeted(*prediction));
   }
   const auto* train = std::get_if<TrainReport>(&report.report);
   if (train == nullptr) {
@@ -185,9 +225,7 @@ BudgetCheck check_budget(const Budget& budget, const NamedReport& report) {
                        "' to a budget: it has no memory, no step was traced"));
   }
   require_exact(report, train->memory->ledger);
-  const Totals totals{train->memory->peak_bytes, train->memory->transient_peak_bytes,
-                      train->memory->saved, train->memory->categories_at_peak};
-  return check_lines(budget, report, totals, nullptr);
+  return check_lines(budget, report, budgeted(*train->memory));
 }
 
 Document document_of(const std::vector<BudgetCheck>& checks) {
@@ -203,18 +241,20 @@ Document document_of(const std::vector<BudgetCheck>& checks) {
                    {"share"},
                    text_column("verdict")};
   std::int64_t unchecked = 0;
+  std::vector<std::string> reasons;
   for (const BudgetCheck& check : checks) {
     for (const BudgetLine& line : check.lines) {
       table.add(row_of(check.report, line));
-      if (!line.actual_bytes) ++unchecked;
+      if (line.actual_bytes) continue;
+      ++unchecked;
+      if (std::ranges::find(reasons, line.reason) == reasons.end()) reasons.push_back(line.reason);
     }
   }
   document.tables = {std::move(table)};
   document.main_table = "budget";
   if (unchecked > 0) {
     document.notes = {concat(unchecked, unchecked == 1 ? " limit was" : " limits were",
-                             " not checked: a training run reports totals and categories only; "
-                             "profile the model for the rest")};
+                             " not checked: ", join(reasons, "; "))};
   }
   return document;
 }

@@ -18,13 +18,15 @@ constexpr std::array<BudgetPart, 4> kParts = {BudgetPart::total, BudgetPart::pha
 const std::vector<std::string>& figures_of(BudgetPart part) {
   static const std::vector<std::string> kTotal = {"peak_bytes",           "transient_peak_bytes",
                                                   "saved_logical_bytes",  "saved_distinct_bytes",
-                                                  "saved_marginal_bytes", "saved_index_bytes"};
+                                                  "saved_marginal_bytes", "saved_index_bytes",
+                                                  "peak_requested_bytes", "peak_allocated_bytes",
+                                                  "peak_reserved_bytes",  "peak_device_bytes"};
   static const std::vector<std::string> kPhases = {"peak_bytes", "live_at_end_bytes",
                                                    "allocated_bytes"};
   static const std::vector<std::string> kCategories = {"bytes"};
-  static const std::vector<std::string> kLayers = {"own_peak_bytes", "saved_logical_bytes",
-                                                   "saved_distinct_bytes", "saved_marginal_bytes",
-                                                   "saved_index_bytes"};
+  static const std::vector<std::string> kLayers = {
+      "own_peak_bytes",    "saved_logical_bytes", "saved_distinct_bytes", "saved_marginal_bytes",
+      "saved_index_bytes", "requested_bytes",     "block_bytes"};
   switch (part) {
     case BudgetPart::total: return kTotal;
     case BudgetPart::phases: return kPhases;

@@ -104,7 +104,45 @@ void add_events(TraceText& text, const BlockLives& blocks) {
   }
 }
 
+constexpr std::uint64_t kEventNs = 1000;
+
+std::uint64_t time_of(std::int64_t event) {
+  return static_cast<std::uint64_t>(event) * kEventNs;
+}
+
+BlockLives lives_of(const predict::AllocatorLog& log) {
+  BlockLives lives;
+  std::int64_t step = -1;
+  for (const predict::AllocatorLog::Block& block : log.blocks) {
+    const bool died = block.died_event >= 0;
+    if (block.step != step || block.phase != lives.phases.back().phase) {
+      lives.phases.push_back({block.phase, block.born_event, time_of(block.born_event)});
+      step = block.step;
+    }
+    lives.lives.push_back({.bytes = block.block_bytes,
+                           .born_record = block.born_event,
+                           .died_record = block.died_event,
+                           .born_ns = time_of(block.born_event),
+                           .died_ns = died ? time_of(block.died_event) : 0,
+                           .category = block.category,
+                           .phase = block.phase,
+                           .layer = block.layer});
+    lives.end_ns = std::max({lives.end_ns, lives.lives.back().born_ns, lives.lives.back().died_ns});
+  }
+  return lives;
+}
+
 }  // namespace
+
+std::string chrome_trace(const PredictionReport& report) {
+  ProfileReport profile;
+  profile.header = report.header;
+  profile.model = report.model;
+  profile.strategy = report.strategy;
+  profile.memory.peak.bytes = report.prediction.peak_allocated_bytes;
+  profile.memory.blocks = lives_of(*report.prediction.blocks);
+  return chrome_trace(profile);
+}
 
 std::string chrome_trace(const ProfileReport& report) {
   TraceText text;

@@ -13,4 +13,8 @@ namespace sbp::reports {
 // REQUIRES blocks in the profile (memory_events.h).
 std::string chrome_trace(const ProfileReport& report);
 
+// The same of a prediction: its blocks with what rounding adds, so that they rise to
+// peak_allocated_bytes. Nothing ran, so that an event takes a microsecond. REQUIRES blocks.
+std::string chrome_trace(const PredictionReport& report);
+
 }  // namespace sbp::reports

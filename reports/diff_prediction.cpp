@@ -1,44 +1,79 @@
-#include <set>
+#include <algorithm>
 
 #include "reports/diff.h"
 #include "reports/diff_tables.h"
+#include "reports/layer_tables.h"
 
 namespace sbp::reports {
 namespace {
 
 using predict::Prediction;
 
-DataTable totals_change(const Prediction& before, const Prediction& after) {
+DataTable totals_change(const PredictionReport& before, const PredictionReport& after) {
   DataTable table = figures_change_table("totals", "totals");
-  const auto bytes = [&](const char* name, const char* words, std::int64_t Prediction::*figure) {
-    add_figure_change(table, name, words, cell::Bytes{before.*figure}, cell::Bytes{after.*figure});
+  const auto bytes = [&](const char* name, const char* words, std::int64_t x, std::int64_t y) {
+    add_figure_change(table, name, words, cell::Bytes{x}, cell::Bytes{y});
   };
-  bytes("peak_device_bytes", "peak on the card", &Prediction::peak_device_bytes);
-  bytes("peak_reserved_bytes", "reserved", &Prediction::peak_reserved_bytes);
-  bytes("peak_allocated_bytes", "allocated", &Prediction::peak_allocated_bytes);
-  bytes("peak_requested_bytes", "requested", &Prediction::peak_requested_bytes);
+  const Prediction& a = before.prediction;
+  const Prediction& b = after.prediction;
+  bytes("peak_device_bytes", "peak on the card", a.peak_device_bytes, b.peak_device_bytes);
+  bytes("peak_reserved_bytes", "reserved", a.peak_reserved_bytes, b.peak_reserved_bytes);
+  bytes("peak_allocated_bytes", "allocated", a.peak_allocated_bytes, b.peak_allocated_bytes);
+  bytes("peak_requested_bytes", "requested", a.peak_requested_bytes, b.peak_requested_bytes);
+  bytes("saved_distinct_bytes", "saved distinct", before.saved.distinct_bytes,
+        after.saved.distinct_bytes);
+  bytes("saved_logical_bytes", "saved logical", before.saved.logical_bytes,
+        after.saved.logical_bytes);
+  bytes("saved_index_bytes", "indices and scales", before.saved.index_bytes,
+        after.saved.index_bytes);
+  if (a.largest_batch && b.largest_batch) {
+    add_figure_change(table, "largest_batch", "largest batch", cell::Count{a.largest_batch->batch},
+                      cell::Count{b.largest_batch->batch});
+  }
   return table;
 }
 
-// By name, in the order of `before`; what only `after` has comes last.
-template <typename Row>
-DataTable change_by_name(DataTable table, const std::vector<Row>& before,
-                         const std::vector<Row>& after, std::int64_t Row::*figure) {
-  const auto bytes_in = [&](const std::vector<Row>& rows, const std::string& name) -> Cell {
-    for (const Row& row : rows) {
-      if (row.name == name) return cell::Bytes{row.*figure};
-    }
-    return cell::Bytes{0};
-  };
-  std::set<std::string> told;
-  for (const auto* rows : {&before, &after}) {
-    for (const Row& row : *rows) {
-      if (!told.insert(row.name).second) continue;
-      add_change(table, {cell::Text{row.name}}, bytes_in(before, row.name),
-                 bytes_in(after, row.name));
+std::int64_t bytes_of(const std::vector<predict::NamedBytes>& parts, const std::string& name) {
+  std::int64_t bytes = 0;
+  for (const predict::NamedBytes& part : parts) {
+    if (part.name == name) bytes += part.bytes;
+  }
+  return bytes;
+}
+
+// What only `after` has comes last; what is nothing on both sides is left out.
+DataTable overheads_change(const Prediction& before, const Prediction& after) {
+  DataTable table = change_table("overheads", "what no layer owns", {text_column("name", "part")});
+  std::vector<std::string> names;
+  for (const auto* parts : {&before.overheads, &after.overheads}) {
+    for (const predict::NamedBytes& part : *parts) {
+      if (std::ranges::find(names, part.name) == names.end()) names.push_back(part.name);
     }
   }
+  for (const std::string& name : names) {
+    const std::int64_t a = bytes_of(before.overheads, name);
+    const std::int64_t b = bytes_of(after.overheads, name);
+    if (a == 0 && b == 0) continue;
+    add_change(table, {cell::Word{name}}, cell::Bytes{a}, cell::Bytes{b});
+  }
   return table;
+}
+
+std::vector<profiler::LayerMemory> layer_memories(const Prediction& prediction) {
+  std::vector<profiler::LayerMemory> layers;
+  for (const predict::LayerBytes& layer : prediction.layers) {
+    layers.push_back({.name = layer.name,
+                      .kind = layer.kind,
+                      .saved = layer.saved,
+                      .own_peak_bytes = layer.requested_bytes,
+                      .own_categories_at_peak = layer.categories});
+  }
+  return layers;
+}
+
+std::string fit_word(const Prediction& prediction) {
+  if (!prediction.fits) return "not known";
+  return prediction.fits->fits ? "yes" : "no";
 }
 
 }  // namespace
@@ -50,12 +85,12 @@ Document difference_of(const PredictionReport& before, const PredictionReport& a
                                            .after = {after.header, after.model, after.strategy}});
   const Prediction& a = before.prediction;
   const Prediction& b = after.prediction;
-  document.tables = {
-      totals_change(a, b),
-      change_by_name(change_table("overheads", "what no layer owns", {text_column("name", "part")}),
-                     a.overheads, b.overheads, &predict::NamedBytes::bytes),
-      change_by_name(change_table("layers", "layers, at the peak", {text_column("name", "layer")}),
-                     a.layers, b.layers, &predict::LayerBytes::requested_bytes)};
+  if (fit_word(a) != fit_word(b)) {
+    document.notes.push_back(differs_note("fits", fit_word(a), fit_word(b)));
+  }
+  document.tables = {totals_change(before, after),
+                     categories_change(requested_by_category(a), requested_by_category(b)),
+                     overheads_change(a, b), layers_change(layer_memories(a), layer_memories(b))};
   document.main_table = "totals";
   return document;
 }

@@ -172,7 +172,11 @@ DataTable table_of_layer_changes() {
   return table;
 }
 
-DataTable layers_change(std::vector<LayerChange> changes) {
+}  // namespace
+
+DataTable layers_change(const std::vector<LayerMemory>& before,
+                        const std::vector<LayerMemory>& after) {
+  std::vector<LayerChange> changes = changes_of(before, after);
   const auto unchanged = std::erase_if(changes, [](const LayerChange& change) {
     return change.size() == 0 && side_text(change.pair).empty();
   });
@@ -194,8 +198,6 @@ DataTable layers_change(std::vector<LayerChange> changes) {
   return table;
 }
 
-}  // namespace
-
 Document difference_of(const ProfileReport& before, const ProfileReport& after) {
   require_same_model("profiles", before.model, after.model);
   Document document = difference_document({.title = "difference of two profiles",
@@ -208,7 +210,7 @@ Document difference_of(const ProfileReport& before, const ProfileReport& after) 
       totals_change(before, after),
       categories_change(before.memory.categories_at_peak, after.memory.categories_at_peak),
       phases_change(before.memory.phases, after.memory.phases),
-      layers_change(changes_of(before.memory.layers, after.memory.layers))};
+      layers_change(before.memory.layers, after.memory.layers)};
   document.main_table = "layers";
   return document;
 }

@@ -29,6 +29,11 @@ void add_figure_change(DataTable& table, std::string name, std::string words, co
 DataTable categories_change(const profiler::CategoryBytes& before,
                             const profiler::CategoryBytes& after);
 
+// What layers save and own at the peak, with what lies below them, by the size of the change;
+// those that did not change are counted and left out.
+DataTable layers_change(const std::vector<profiler::LayerMemory>& before,
+                        const std::vector<profiler::LayerMemory>& after);
+
 // A sentence for each setting and version that differs, apart from model and strategy.
 std::vector<std::string> settings_notes(const Header& before, const Header& after);
 std::string differs_note(std::string_view what, const std::string& before,

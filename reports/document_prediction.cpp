@@ -1,6 +1,7 @@
 #include "reports/documents.h"
 #include "reports/figures.h"
 #include "reports/format.h"
+#include "reports/layer_tables.h"
 #include "reports/render.h"
 #include "reports/sections.h"
 #include "reports/text.h"
@@ -33,6 +34,7 @@ std::string fit_text(const predict::Fit& fit) {
 }
 
 std::string accuracy_text(const predict::Accuracy& accuracy) {
+  if (accuracy.runs == 0) return "not known: scored on no run that was read on a card";
   return concat("of ", count_text(accuracy.runs), " runs read on cards: median error ",
                 number_text(100 * accuracy.median_error, 1), " %, worst ",
                 number_text(100 * accuracy.worst_error, 1), " %, too low in ",
@@ -40,19 +42,25 @@ std::string accuracy_text(const predict::Accuracy& accuracy) {
                 number_text(100 * accuracy.under_by_5_percent_rate, 0), " %");
 }
 
-std::vector<std::pair<std::string, std::string>> facts_of(const PredictionReport& report) {
+// "rtx3060:memory=12622168064B,..." -> "rtx3060".
+std::string name_of_card(const Prediction& prediction) {
+  return prediction.device.substr(0, prediction.device.find(':'));
+}
+
+std::string peak_text(const Prediction& prediction) {
+  std::string text =
+      concat(bytes_text(prediction.peak_device_bytes), " on ", name_of_card(prediction));
+  if (prediction.accuracy.runs > 0) {
+    text += concat(", most likely between ", bytes_text(prediction.interval.low_bytes), " and ",
+                   bytes_text(prediction.interval.high_bytes));
+  }
+  return text +
+         concat(", in ", count_text(prediction.steps), prediction.steps == 1 ? " step" : " steps");
+}
+
+Facts facts_of(const PredictionReport& report) {
   const Prediction& prediction = report.prediction;
-  std::vector<std::pair<std::string, std::string>> facts = {
-      {"predicted for", prediction.device},
-      {"allocator", prediction.allocator},
-      {"peaks at", concat(bytes_text(prediction.peak_device_bytes), " on the card, between ",
-                          bytes_text(prediction.interval.low_bytes), " and ",
-                          bytes_text(prediction.interval.high_bytes))},
-      {"", concat(bytes_text(prediction.peak_reserved_bytes), " reserved, in ",
-                  moment_text(prediction.reserved_peak))},
-      {"", concat(bytes_text(prediction.peak_allocated_bytes), " allocated, in ",
-                  moment_text(prediction.allocated_peak))},
-      {"how good", accuracy_text(prediction.accuracy)}};
+  Facts facts = {{"peaks at", peak_text(prediction)}};
   if (prediction.fits) facts.emplace_back("fits", fit_text(*prediction.fits));
   if (prediction.largest_batch) {
     const predict::LargestBatch& largest = *prediction.largest_batch;
@@ -61,43 +69,80 @@ std::vector<std::pair<std::string, std::string>> facts_of(const PredictionReport
                                             : concat(count_text(largest.batch), ", in ",
                                                      bytes_text(largest.peak_device_bytes)));
   }
+  facts.emplace_back("how good", accuracy_text(prediction.accuracy));
+  facts.emplace_back("allocated", concat(bytes_text(prediction.peak_allocated_bytes),
+                                         " at most, in ", moment_text(prediction.allocated_peak)));
+  facts.emplace_back("reserved", concat(bytes_text(prediction.peak_reserved_bytes), " at most, in ",
+                                        moment_text(prediction.reserved_peak)));
   facts.emplace_back("saved", saved_text(report.saved));
   return facts;
 }
 
-// From what is asked for to what the card holds, adding up.
+// From what is asked for to what the card holds, adding up. What is nothing is left out.
 DataTable parts_table(const Prediction& prediction) {
-  DataTable table{.name = "parts", .title = "the card's memory when it peaks"};
-  table.columns = {text_column("part"), {"bytes", "bytes"}, {"share"}};
-  const auto add = [&](const std::string& name, std::int64_t bytes) {
+  DataTable table{.name = "parts", .title = "the card's memory when tensors take the most"};
+  table.columns = {
+      text_column("part"), {"bytes", "bytes"}, {"share"}, text_column("up_to", "so far")};
+  std::int64_t sum_bytes = 0;
+  const auto add = [&](const std::string& name, std::int64_t bytes, const char* so_far) {
+    sum_bytes += bytes;
+    if (bytes == 0) return;
     table.add({cell::Word{name}, cell::Bytes{bytes},
                cell::Percent{static_cast<double>(bytes) /
-                             static_cast<double>(prediction.peak_device_bytes)}});
+                             static_cast<double>(prediction.peak_device_bytes)},
+               cell::Text{*so_far == 0 ? "" : concat(bytes_text(sum_bytes), " ", so_far)}});
   };
-  profiler::CategoryBytes categories{};
-  for (const predict::LayerBytes& layer : prediction.layers) {
-    for (std::size_t i = 0; i < categories.size(); ++i) categories[i] += layer.categories[i];
-  }
+  const profiler::CategoryBytes categories = requested_by_category(prediction);
   for (std::size_t i = 0; i < categories.size(); ++i) {
-    if (categories[i] == 0) continue;
-    add(std::string(to_string(static_cast<profiler::Category>(i))), categories[i]);
+    add(std::string(to_string(static_cast<profiler::Category>(i))), categories[i], "");
   }
-  for (const predict::NamedBytes& part : prediction.overheads) add(part.name, part.bytes);
-  add("all", prediction.peak_device_bytes);
+  for (const predict::NamedBytes& part : prediction.overheads) {
+    const bool is_block_end = part.name == "rounding";
+    const bool is_segment_end = part.name == "cached";
+    add(part.name, part.bytes, is_block_end ? "allocated" : is_segment_end ? "reserved" : "");
+  }
+  table.add({cell::Word{"all"}, cell::Bytes{prediction.peak_device_bytes}, cell::Percent{1.0},
+             cell::Text{}});
+  return table;
+}
+
+DataTable table_of_layers(std::string name, std::string title) {
+  using Readers = DataTable::Readers;
+  constexpr auto kRight = Table::Align::right;
+  DataTable table{.name = std::move(name), .title = std::move(title)};
+  table.columns = {text_column("name", "layer"),
+                   text_column("kind"),
+                   {"saved_logical_bytes"},
+                   {"saved_distinct_bytes", "distinct"},
+                   {"saved_marginal_bytes", "marginal"},
+                   {"saved_index_bytes", "", kRight, Readers::programs},
+                   {"saved_count", "", kRight, Readers::programs},
+                   {"requested_bytes", "at the peak"},
+                   {"block_bytes", "in blocks of"}};
+  return table;
+}
+
+void add_layer(DataTable& table, const predict::LayerBytes& layer) {
+  table.add({cell::Text{layer.name}, cell::Text{layer.kind}, cell::Bytes{layer.saved.logical_bytes},
+             cell::Bytes{layer.saved.distinct_bytes}, cell::Bytes{layer.saved.marginal_bytes},
+             cell::Bytes{layer.saved.index_bytes}, cell::Count{layer.saved.count},
+             cell::Bytes{layer.requested_bytes}, cell::Bytes{layer.block_bytes}});
+}
+
+DataTable blocks_table(const Prediction& prediction) {
+  DataTable table = table_of_layers("blocks", "blocks, and layers outside them");
+  for (predict::LayerBytes unit : block_units(prediction)) {
+    unit.name = layer_text(unit.name);
+    add_layer(table, unit);
+  }
   return table;
 }
 
 DataTable layers_table(const Prediction& prediction) {
-  DataTable table{.name = "layers", .title = "layers that own most of it"};
-  table.columns = {text_column("name", "layer"),
-                   text_column("kind"),
-                   {"requested_bytes", "requested"},
-                   {"block_bytes", "in blocks of"}};
+  DataTable table =
+      table_of_layers("layers", "layers (saved bytes of a parent include its children's)");
   table.ranked_by = "requested_bytes";
-  for (const predict::LayerBytes& layer : prediction.layers) {
-    table.add({cell::Text{layer.name}, cell::Text{layer.kind}, cell::Bytes{layer.requested_bytes},
-               cell::Bytes{layer.block_bytes}});
-  }
+  for (const predict::LayerBytes& layer : prediction.layers) add_layer(table, layer);
   return table;
 }
 
@@ -105,18 +150,29 @@ DataTable layers_table(const Prediction& prediction) {
 
 Document document_of(const PredictionReport& report) {
   Document document{.title = "memory of a GPU, predicted"};
-  document.facts = header_facts(report.header, report.model, &report.strategy);
-  for (auto& fact : facts_of(report)) document.facts.push_back(std::move(fact));
+  document.facts = facts_of(report);
+  for (auto& fact : header_facts(report.header, report.model, &report.strategy)) {
+    document.facts.push_back(std::move(fact));
+  }
+  document.facts.emplace_back("predicted for", report.prediction.device);
+  document.facts.emplace_back("allocator", report.prediction.allocator);
   document.tables = {summary_table(report.model, report.strategy, figures_of(report)),
-                     parts_table(report.prediction), layers_table(report.prediction),
-                     plan_table(report.plan)};
+                     parts_table(report.prediction), blocks_table(report.prediction),
+                     layers_table(report.prediction), plan_table(report.plan)};
   document.main_table = "parts";
   document.warnings = report.header.warnings;
   return document;
 }
 
 std::string to_text(const PredictionReport& report, const TextOptions& options) {
-  return document_text(document_of(report), options);
+  Document document = document_of(report);
+  // Of the plan people see what drops or codes something.
+  std::erase_if(document.tables, [](const DataTable& table) { return table.name == "plan"; });
+  document.warnings.clear();
+  std::string text = document_text(document, options);
+  const std::string plan = plan_rows_text(report.plan);
+  if (!plan.empty()) text += "\n" + heading("plan", options.color) + plan;
+  return text + warnings_text(report.header, options.color);
 }
 
 }  // namespace sbp::reports

@@ -157,6 +157,7 @@ void leave_out(Json& report) {
   if (report.contains("memory") && report["memory"].is_object()) {
     report["memory"].erase("cells_at_peak");
   }
+  if (report.contains("prediction")) report["prediction"].erase("blocks");
   if (report.contains("points")) leave_out_of_points(report["points"]);
   if (report.contains("summary")) leave_out_of_groups(report["summary"]["groups"]);
   if (report.contains("step_losses")) {

@@ -41,11 +41,7 @@ Json layer_json(const profiler::LayerMemory& layer) {
   Json object = Json::object();
   object["name"] = layer.name;
   object["kind"] = layer.kind;
-  object["saved_logical_bytes"] = layer.saved.logical_bytes;
-  object["saved_distinct_bytes"] = layer.saved.distinct_bytes;
-  object["saved_marginal_bytes"] = layer.saved.marginal_bytes;
-  object["saved_index_bytes"] = layer.saved.index_bytes;
-  object["saved_count"] = layer.saved.count;
+  set_saved(object, layer.saved);
   object["own_peak_bytes"] = layer.own_peak_bytes;
   object["own_categories_at_peak"] = categories_json(layer.own_categories_at_peak, false);
   return object;
@@ -236,6 +232,14 @@ Json saved_json(const profiler::SavedBytes& saved) {
   object["index_bytes"] = saved.index_bytes;
   object["count"] = saved.count;
   return object;
+}
+
+void set_saved(Json& layer, const profiler::SavedBytes& saved) {
+  layer["saved_logical_bytes"] = saved.logical_bytes;
+  layer["saved_distinct_bytes"] = saved.distinct_bytes;
+  layer["saved_marginal_bytes"] = saved.marginal_bytes;
+  layer["saved_index_bytes"] = saved.index_bytes;
+  layer["saved_count"] = saved.count;
 }
 
 std::string to_json(const ProfileReport& report) {

@@ -1,6 +1,7 @@
 #include "reports/json_prediction.h"
 
 #include "reports/json.h"
+#include "reports/json_allocator_log.h"
 #include "reports/json_words.h"
 #include "reports/json_writing.h"
 
@@ -28,6 +29,7 @@ Json layers_json(const std::vector<predict::LayerBytes>& layers) {
     object["requested_bytes"] = layer.requested_bytes;
     object["block_bytes"] = layer.block_bytes;
     object["categories"] = categories_json(layer.categories, false);
+    set_saved(object, layer.saved);
     array.push_back(std::move(object));
   }
   return array;
@@ -99,6 +101,11 @@ Json prediction_json(const Prediction& prediction) {
   object["segments"] = prediction.segments;
   object["device_allocations"] = prediction.device_allocations;
   object["requests"] = prediction.requests;
+  if (prediction.blocks) {
+    object["blocks"] = allocator_log_json(*prediction.blocks);
+  } else {
+    set_unknown(object, "blocks", "not kept; sbp-profile --blocks keeps them");
+  }
   return object;
 }
 
@@ -115,7 +122,8 @@ predict::LayerBytes read_layer(const Node& node) {
           .kind = node["kind"].text(),
           .requested_bytes = node["requested_bytes"].integer(),
           .block_bytes = node["block_bytes"].integer(),
-          .categories = read_categories(node["categories"])};
+          .categories = read_categories(node["categories"]),
+          .saved = read_layer_saved(node)};
 }
 
 predict::Accuracy read_accuracy(const Node& node) {
@@ -172,6 +180,7 @@ Prediction read_prediction_part(const Node& node) {
   prediction.segments = node["segments"].integer();
   prediction.device_allocations = node["device_allocations"].integer();
   prediction.requests = node["requests"].integer();
+  prediction.blocks = optional_part(node, "blocks", read_allocator_log);
   return prediction;
 }
 

@@ -42,11 +42,7 @@ profiler::LayerMemory read_layer(const Node& node) {
   profiler::LayerMemory layer;
   layer.name = node["name"].text();
   layer.kind = node["kind"].text();
-  layer.saved = {.logical_bytes = node["saved_logical_bytes"].integer(),
-                 .distinct_bytes = node["saved_distinct_bytes"].integer(),
-                 .marginal_bytes = node["saved_marginal_bytes"].integer(),
-                 .index_bytes = node["saved_index_bytes"].integer(),
-                 .count = node["saved_count"].integer()};
+  layer.saved = read_layer_saved(node);
   layer.own_peak_bytes = node["own_peak_bytes"].integer();
   layer.own_categories_at_peak = read_categories(node["own_categories_at_peak"]);
   return layer;
@@ -225,6 +221,14 @@ profiler::CategoryBytes read_categories(const Node& node) {
     if (node.has(key)) bytes[static_cast<std::size_t>(i)] = node[key].integer();
   }
   return bytes;
+}
+
+profiler::SavedBytes read_layer_saved(const Node& layer) {
+  return {.logical_bytes = layer["saved_logical_bytes"].integer(),
+          .distinct_bytes = layer["saved_distinct_bytes"].integer(),
+          .marginal_bytes = layer["saved_marginal_bytes"].integer(),
+          .index_bytes = layer["saved_index_bytes"].integer(),
+          .count = layer["saved_count"].integer()};
 }
 
 profiler::SavedBytes read_saved(const Node& node) {

@@ -154,6 +154,7 @@ StrategyOutcome read_strategy(const Node& node);
 PlanEntry read_plan_entry(const Node& node);
 profiler::CategoryBytes read_categories(const Node& node);
 profiler::SavedBytes read_saved(const Node& node);
+profiler::SavedBytes read_layer_saved(const Node& layer);
 SweepReport read_sweep(const Node& document);
 
 }  // namespace sbp::reports

@@ -34,6 +34,8 @@ Json model_json(const ModelFacts& model);
 Json strategy_json(const StrategyOutcome& strategy);
 Json categories_json(const profiler::CategoryBytes& bytes, bool with_zeros);
 Json saved_json(const profiler::SavedBytes& saved);
+// The same as keys of a layer: "saved_logical_bytes", ...
+void set_saved(Json& layer, const profiler::SavedBytes& saved);
 Json plan_array(const std::vector<PlanEntry>& plan);
 
 Json summary_json(const SweepSummary& summary);

@@ -13,6 +13,7 @@
 namespace sbp::reports {
 namespace {
 
+using predict::LayerBytes;
 using profiler::LayerMemory;
 
 Table table_of_layers(std::string first, std::string last) {
@@ -35,18 +36,50 @@ bool is_below(const std::string& name, const std::string& parent) {
   return name.size() > parent.size() && name.starts_with(parent) && name[parent.size()] == '.';
 }
 
-}  // namespace
-
-std::vector<LayerMemory> block_units(const profiler::MemoryProfile& memory) {
-  std::vector<LayerMemory> units;
-  for (const LayerMemory& layer : memory.layers) {
+// `add(unit, layer)`: what lies below a block is the block's. `owns(layer)`: any bytes at the peak.
+template <typename Layer, typename Add, typename Owns>
+std::vector<Layer> units_of(const std::vector<Layer>& layers, Add add, Owns owns) {
+  std::vector<Layer> units;
+  for (const Layer& layer : layers) {
     if (!units.empty() && units.back().kind == "block" && is_below(layer.name, units.back().name)) {
-      units.back().own_peak_bytes += layer.own_peak_bytes;
-    } else if (layer.kind != "module" || layer.own_peak_bytes != 0) {
+      add(units.back(), layer);
+    } else if (layer.kind != "module" || owns(layer)) {
       units.push_back(layer);
     }
   }
   return units;
+}
+
+}  // namespace
+
+std::vector<LayerMemory> block_units(const profiler::MemoryProfile& memory) {
+  return units_of(
+      memory.layers,
+      [](LayerMemory& unit, const LayerMemory& layer) {
+        unit.own_peak_bytes += layer.own_peak_bytes;
+      },
+      [](const LayerMemory& layer) { return layer.own_peak_bytes != 0; });
+}
+
+std::vector<LayerBytes> block_units(const predict::Prediction& prediction) {
+  return units_of(
+      prediction.layers,
+      [](LayerBytes& unit, const LayerBytes& layer) {
+        unit.requested_bytes += layer.requested_bytes;
+        unit.block_bytes += layer.block_bytes;
+        for (std::size_t i = 0; i < unit.categories.size(); ++i) {
+          unit.categories[i] += layer.categories[i];
+        }
+      },
+      [](const LayerBytes& layer) { return layer.block_bytes != 0; });
+}
+
+profiler::CategoryBytes requested_by_category(const predict::Prediction& prediction) {
+  profiler::CategoryBytes categories{};
+  for (const LayerBytes& layer : prediction.layers) {
+    for (std::size_t i = 0; i < categories.size(); ++i) categories[i] += layer.categories[i];
+  }
+  return categories;
 }
 
 std::string blocks_text(const profiler::MemoryProfile& memory) {

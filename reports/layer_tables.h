@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "profiler/memory_profile.h"
+#include "profiler/predict/prediction.h"
 
 namespace sbp::reports {
 
@@ -13,6 +14,10 @@ namespace sbp::reports {
 // lies below a block, so they sum to the peak; distinct bytes may sum to more than the total, which
 // counts a storage that two blocks save once.
 std::vector<profiler::LayerMemory> block_units(const profiler::MemoryProfile& memory);
+// The same of a prediction: the bytes of a block are those of all below it.
+std::vector<predict::LayerBytes> block_units(const predict::Prediction& prediction);
+// Requested bytes of all layers.
+profiler::CategoryBytes requested_by_category(const predict::Prediction& prediction);
 // One row each, and their sum.
 std::string blocks_text(const profiler::MemoryProfile& memory);
 

@@ -17,6 +17,11 @@ std::int64_t peak_of(const profiler::BlockLives& blocks) {
   return peak;
 }
 
+Error no_blocks(const NamedReport& report) {
+  return Error(concat("cannot export '", report.name,
+                      "': it does not hold the lives of its blocks; profile again with --blocks"));
+}
+
 }  // namespace
 
 std::vector<MemoryEvent> memory_events(const profiler::BlockLives& blocks) {
@@ -33,6 +38,12 @@ std::vector<MemoryEvent> memory_events(const profiler::BlockLives& blocks) {
   return events;
 }
 
+const PredictionReport* prediction_with_blocks(const NamedReport& report) {
+  const auto* prediction = std::get_if<PredictionReport>(&report.report);
+  if (prediction != nullptr && !prediction->prediction.blocks) throw no_blocks(report);
+  return prediction;
+}
+
 const ProfileReport& profile_with_blocks(const NamedReport& report) {
   const auto* profile = std::get_if<ProfileReport>(&report.report);
   if (profile == nullptr) {
@@ -40,10 +51,7 @@ const ProfileReport& profile_with_blocks(const NamedReport& report) {
                        "'; give a report of sbp-profile --blocks"));
   }
   const profiler::MemoryProfile& memory = profile->memory;
-  if (!memory.blocks) {
-    throw Error(concat("cannot export '", report.name,
-                       "': it does not hold the lives of its blocks; profile again with --blocks"));
-  }
+  if (!memory.blocks) throw no_blocks(report);
   const std::int64_t peak = peak_of(*memory.blocks);
   if (peak != memory.peak.bytes) {
     throw Error(concat("cannot export '", report.name, "': its blocks add up to a peak of ", peak,

@@ -22,4 +22,7 @@ std::vector<MemoryEvent> memory_events(const profiler::BlockLives& blocks);
 // of sbp-profile, without blocks, or with blocks that do not add up.
 const ProfileReport& profile_with_blocks(const NamedReport& report);
 
+// The same of a prediction; nullptr where the report is of another kind.
+const PredictionReport* prediction_with_blocks(const NamedReport& report);
+
 }  // namespace sbp::reports

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "reports/memory_events.h"
-#include "reports/pickle.h"
 #include "reports/sections.h"
+#include "reports/snapshot_pickle.h"
 #include "sbp/base/error.h"
 
 namespace sbp::reports {
@@ -105,26 +105,6 @@ class Writer {
   }
 
  private:
-  void number(const char* key, std::int64_t value) {
-    pickle_.text(key);
-    pickle_.integer(value);
-    pickle_.set_item();
-  }
-
-  void word(const char* key, std::string_view value) {
-    pickle_.text(key);
-    pickle_.text(value);
-    pickle_.set_item();
-  }
-
-  void frame(std::string_view file, std::string_view name) {
-    pickle_.dict();
-    word("name", name);
-    word("filename", file);
-    number("line", 0);
-    pickle_.append();
-  }
-
   // Blocks of the same owner share one list.
   void frames(const BlockLife& life) {
     pickle_.text("frames");
@@ -133,17 +113,11 @@ class Writer {
       pickle_.recall(known->second);
     } else {
       pickle_.list();
-      frame(layer_text(life.layer),
-            concat(spaced(to_string(life.category)), life.saved ? ", saved for backward" : ""));
-      frame("step", concat("born in ", spaced(to_string(life.phase))));
+      pickle_.frame(layer_text(life.layer), concat(spaced(to_string(life.category)),
+                                                   life.saved ? ", saved for backward" : ""));
+      pickle_.frame("step", concat("born in ", spaced(to_string(life.phase))));
       frames_.emplace(key, pickle_.remember());
     }
-    pickle_.set_item();
-  }
-
-  void no_frames() {
-    pickle_.text("frames");
-    pickle_.list();
     pickle_.set_item();
   }
 
@@ -160,24 +134,10 @@ class Writer {
       live.emplace(layout_.places[i], &life);
       live_bytes += life.bytes;
     }
-    pickle_.dict();
-    number("device", 0);
-    number("address", kFirstAddress);
-    number("total_size", layout_.bytes);
-    number("allocated_size", live_bytes);
-    number("active_size", live_bytes);
-    number("requested_size", live_bytes);
-    number("stream", 0);
-    word("segment_type", "large");
-    pickle_.text("segment_pool_id");
-    pickle_.integer(0);
-    pickle_.integer(0);
-    pickle_.pair();
-    pickle_.set_item();
-    pickle_.text("is_expandable");
-    pickle_.boolean(false);
-    pickle_.set_item();
-    no_frames();
+    pickle_.begin_segment({.address = kFirstAddress,
+                           .bytes = layout_.bytes,
+                           .allocated_bytes = live_bytes,
+                           .requested_bytes = live_bytes});
     pickle_.text("blocks");
     blocks_in_segment(live);
     pickle_.set_item();
@@ -198,12 +158,12 @@ class Writer {
 
   void block(std::int64_t place, std::int64_t bytes, const BlockLife* life) {
     pickle_.dict();
-    number("address", kFirstAddress + place);
-    number("size", bytes);
-    number("requested_size", life == nullptr ? 0 : bytes);
-    word("state", life == nullptr ? "inactive" : "active_allocated");
+    pickle_.number("address", kFirstAddress + place);
+    pickle_.number("size", bytes);
+    pickle_.number("requested_size", life == nullptr ? 0 : bytes);
+    pickle_.word("state", life == nullptr ? "inactive" : "active_allocated");
     if (life == nullptr) {
-      no_frames();
+      pickle_.no_frames();
     } else {
       frames(*life);
     }
@@ -217,14 +177,14 @@ class Writer {
     pickle_.list();
     if (layout_.bytes > 0) {
       begin_event("segment_alloc", 0, layout_.bytes, 0);
-      no_frames();
+      pickle_.no_frames();
       pickle_.append();
     }
     for (const MemoryEvent& event : events_) take(event);
     // Viewers that colour by category look for this one, and fail where it never occurs.
     begin_event("snapshot", 0, 0, blocks_.end_ns);
-    word("category", to_string(profiler::Category::unknown));
-    no_frames();
+    pickle_.word("category", to_string(profiler::Category::unknown));
+    pickle_.no_frames();
     pickle_.append();
     pickle_.append();
   }
@@ -242,35 +202,31 @@ class Writer {
 
   void block_event(const char* action, const MemoryEvent& event, const BlockLife& life) {
     begin_event(action, layout_.places[event.block], life.bytes, event.time_ns);
-    word("category", to_string(life.category));
+    pickle_.word("category", to_string(life.category));
     frames(life);
     pickle_.append();
   }
 
   void begin_event(const char* action, std::int64_t place, std::int64_t bytes,
                    std::uint64_t time_ns) {
-    pickle_.dict();
-    word("action", action);
-    number("addr", kFirstAddress + place);
-    number("size", bytes);
-    number("stream", 0);
-    number("time_us", static_cast<std::int64_t>(time_ns / 1000));
+    pickle_.begin_event(action, kFirstAddress + place, bytes,
+                        static_cast<std::int64_t>(time_ns / 1000));
   }
 
   void settings() {
     pickle_.dict();
-    word("made_by", "sbp-report, from the blocks that sbp-profile --blocks kept");
-    word("addresses", "made up: blocks are placed first-fit");
-    word("model", report_.model.spec);
-    word("strategy", report_.strategy.spec);
-    number("peak_bytes", report_.memory.peak.bytes);
+    pickle_.word("made_by", "sbp-report, from the blocks that sbp-profile --blocks kept");
+    pickle_.word("addresses", "made up: blocks are placed first-fit");
+    pickle_.word("model", report_.model.spec);
+    pickle_.word("strategy", report_.strategy.spec);
+    pickle_.number("peak_bytes", report_.memory.peak.bytes);
   }
 
   const ProfileReport& report_;
   const BlockLives& blocks_;
   std::vector<MemoryEvent> events_;
   Layout layout_;
-  Pickle pickle_;
+  SnapshotPickle pickle_;
   std::map<std::tuple<std::string, profiler::Category, Phase, bool>, std::uint32_t> frames_;
 };
 

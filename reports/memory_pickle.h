@@ -15,4 +15,12 @@ namespace sbp::reports {
 // replay to the peak to the byte. REQUIRES blocks in the profile (memory_events.h).
 std::string memory_pickle(const ProfileReport& report);
 
+// The same of a prediction, as its simulated allocator placed everything: segments too come and go
+// (segment_alloc, segment_free, segment_map, segment_unmap), and `segments` holds what is left at
+// the end. As in PyTorch's traces a block's event tells the bytes that were asked for; those of the
+// block stand beside as `block_size`. Times are numbers of events: nothing ran. Throws Error where
+// the report's blocks do not replay to its peaks to the byte, or lie in no segment. REQUIRES
+// blocks.
+std::string memory_pickle(const PredictionReport& report);
+
 }  // namespace sbp::reports

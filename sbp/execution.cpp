@@ -40,6 +40,14 @@ at::Tensor keep_mask(std::int64_t count, double keep, at::Device device, RandomS
   return mask.to(device);
 }
 
+// `rows_of` each of them.
+template <typename Function>
+AttentionInputs rows_of_inputs(const AttentionInputs& inputs, Function rows_of) {
+  AttentionInputs some = inputs;
+  for (auto* part : {&some.query, &some.key, &some.value}) *part = rows_of(*part);
+  return some;
+}
+
 // What `compute` gives, without history.
 template <typename Function>
 auto without_recording(Function compute) {
@@ -253,9 +261,10 @@ at::Tensor Execution::batch_norm(SiteId site, const at::Tensor& x, const BatchNo
 
 at::Tensor Execution::gelu(SiteId site, const at::Tensor& x) {
   const ScopedLayer scope(sites_[site].layer);
+  const at::Tensor in = precision_.gelu_input(x);
   const Coding code = coding(site, SavedRole::nonlinearity_input);
-  if (!code) return at::gelu(x);
-  return coded(site, code, [&](const Coding& how) { return coded_gelu(x, how); });
+  if (!code) return at::gelu(in);
+  return coded(site, code, [&](const Coding& how) { return coded_gelu(in, how); });
 }
 
 at::Tensor Execution::activation(SiteId site, Activation kind, const at::Tensor& x, bool in_place) {
@@ -284,6 +293,14 @@ at::Tensor Execution::attention(SiteId site, const at::Tensor& x, const Attentio
   AttentionRows parts;
   if (path == AttentionPath::query) {
     parts = attend_kept_queries(project_in(x), *rows, precision_);
+  } else if (plan_[site].select->whole_inputs) {
+    const AttentionInputs all = project_in(x);
+    const AttentionInputs dropped = rows_of_inputs(
+        all, [&](const at::Tensor& part) { return select_rows(part.detach(), rows->dropped); });
+    const AttentionInputs kept =
+        rows_of_inputs(all, [&](const at::Tensor& part) { return take_rows(part, *rows); });
+    parts =
+        attend_split(kept, dropped, /*sees_dropped=*/path == AttentionPath::qkv_exact, precision_);
   } else {
     const AttentionInputs dropped =
         without_recording([&] { return project_in(select_rows(x, rows->dropped)); });

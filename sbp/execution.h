@@ -92,6 +92,7 @@ class Execution {
   void begin_step(const StepOptions& options);
   // After the step's last backward, or forward where there is none: drops its 16-bit weight copies.
   void end_step();
+  const Precision& precision() const { return precision_; }
 
   // The 16-bit copy of `weight` that this step has made; undefined where it made none.
   at::Tensor weight_copy(const at::Tensor& weight) const { return weight_copies_.kept(weight); }

@@ -58,26 +58,32 @@ struct MlpBackward : autograd::Node {
   SavedRows split;
   at::ScalarType input_type = at::kFloat;
   bool scaled = false, dropping = false;
+  Precision precision;
 
  private:
+  at::Tensor activated(const at::Tensor& h) const {
+    return at::gelu(precision.gelu_input(h)).to(h.scalar_type());
+  }
+
   // From the gradient of the result to that of fc1's output: [batch * k, ...].
   at::Tensor second_linear(at::Tensor dy, autograd::variable_list& result) {
     const at::Tensor h = flat(fc1_output.unpack()), weight = fc2_weight.unpack();
     if (!scaled) {
-      result[kWeight2] = dy.t().mm(at::gelu(h));
+      result[kWeight2] = dy.t().mm(activated(h));
       result[kBias2] = dy.sum(0);
     } else {
       // y = scale * (W a + b): with G = dy^T a, dW = scale G, and the row sums of W G are a's share
       // of the gradient of `scale`.
       const at::Tensor factor = scale.unpack(), sum = dy.sum(0);
-      const at::Tensor outer = dy.to(weight.scalar_type()).t().mm(at::gelu(h));
+      const at::Tensor outer = dy.to(weight.scalar_type()).t().mm(activated(h));
       result[kWeight2] = outer.mul(column(factor)).to(weight.scalar_type());
       result[kBias2] = sum.mul(factor).to(weight.scalar_type());
       result[kScale] =
           outer.mul(weight).sum(1, false, factor.scalar_type()).add_(sum.mul(fc2_bias.unpack()));
       dy = dy.mul(factor).to(weight.scalar_type());
     }
-    return at::gelu_backward(dy.mm(weight), h);
+    const at::Tensor in = precision.gelu_input(h);
+    return at::gelu_backward(dy.mm(weight).to(in.scalar_type()), in).to(h.scalar_type());
   }
 
   void norm(const at::Tensor& gradient, const StepRows& rows, autograd::variable_list& result) {
@@ -130,7 +136,8 @@ at::Tensor mlp_function(const at::Tensor& x, const MlpWeights& weights, const Ml
     const ScopedLayer scope(layers.act);
     keep(node->fc1_output, h);
     // In place where kept rows are a copy: four units less at the height of the forward.
-    h = rows == nullptr ? at::gelu(h) : at::gelu_(h);
+    at::Tensor in = precision.gelu_input(h);
+    h = precision.operand(rows == nullptr ? at::gelu(in) : at::gelu_(in));
   }
   const ScopedLayer scope(layers.fc2);
   at::Tensor y = at::linear(h, weights.fc2_weight, weights.fc2_bias);
@@ -151,6 +158,7 @@ at::Tensor mlp_function(const at::Tensor& x, const MlpWeights& weights, const Ml
   node->dropping = rows != nullptr;
   if (node->dropping) node->split.keep(*rows);
   node->input_type = x.scalar_type();
+  node->precision = precision;
   autograd::set_history(y, node);
   return y;
 }

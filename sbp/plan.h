@@ -56,6 +56,8 @@ struct RowSelection {
   std::int32_t group = -1;  // index into Plan::groups
   std::int64_t factor = 1;  // the site's grid is so many times as fine as the group's, per side
   AttentionPath path = AttentionPath::query;  // of an attention site
+  // Of an attention site whose path is qkv: norm and projection before it keep all rows.
+  bool whole_inputs = false;
   // The dropped rows left the sequence at an earlier site (PlanRow::departs): all that arrive are
   // kept.
   bool departed = false;

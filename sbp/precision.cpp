@@ -22,6 +22,10 @@ at::Tensor Precision::norm_input(const at::Tensor& x) const {
   return is_mixed() && full_norms && is_low(x.scalar_type()) ? x.to(at::kFloat) : x;
 }
 
+at::Tensor Precision::gelu_input(const at::Tensor& x) const {
+  return is_mixed() && full_gelu && is_low(x.scalar_type()) ? x.to(at::kFloat) : x;
+}
+
 at::Tensor Precision::loss_input(const at::Tensor& logits) const {
   return is_low(logits.scalar_type()) ? logits.to(at::kFloat) : logits;
 }

@@ -3,7 +3,8 @@
 // Two lists say what computes in 16 bit, those of LibTorch's autocast (ATen/autocast_mode). In
 // both, linears, convolutions and matmuls take 16-bit operands and the loss takes fp32; GELU, ReLU,
 // batch norm and pooling take what comes, and x + y of two types is fp32. By CUDA's list layer norm
-// and softmax are fp32; by CPU's they take what comes.
+// and softmax are fp32; by CPU's they take what comes. CUDA's list of PyTorch 1.9 and before has
+// GELU in fp32 as well (pytorch#59639).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -17,6 +18,7 @@ namespace sbp {
 struct Precision {
   at::ScalarType low = at::kFloat;  // kBFloat16, kHalf; kFloat: nothing is cast at all
   bool full_norms = true;           // CUDA's list; false: CPU's
+  bool full_gelu = false;           // CUDA's list up to PyTorch 1.9
 
   bool is_mixed() const { return low != at::kFloat; }
 
@@ -24,6 +26,8 @@ struct Precision {
   at::Tensor operand(const at::Tensor& x) const;
   // As layer norm takes it.
   at::Tensor norm_input(const at::Tensor& x) const;
+  // As GELU takes it.
+  at::Tensor gelu_input(const at::Tensor& x) const;
   // As the loss takes logits: never 16 bit.
   at::Tensor loss_input(const at::Tensor& logits) const;
   // Over the last dimension, in the type of `scores`. By CUDA's list a 16-bit map is a cast of the

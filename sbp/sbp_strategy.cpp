@@ -105,6 +105,9 @@ class SbpClaims {
   }
 
   void check_options() const {
+    if (spec_.text("inputs") == "all" && !(attention_ == "qkv" && released_)) {
+      throw UsageError("sbp inputs='all' is for attention=qkv with compat=released; leave it out");
+    }
     const auto is_attention = [](const Site& site) { return site.kind == SiteKind::attention; };
     if (attention_ != "query" && attention_ != "none" &&
         std::ranges::none_of(sites_.sites(), is_attention)) {
@@ -164,7 +167,10 @@ class SbpClaims {
   RowSelection selection_of(const Dropping& one) {
     const Site& site = sites_[one.site];
     RowSelection selection;
-    if (site.kind == SiteKind::attention) selection.path = parse_attention_path(attention_);
+    if (site.kind == SiteKind::attention) {
+      selection.path = parse_attention_path(attention_);
+      selection.whole_inputs = spec_.text("inputs") == "all";
+    }
     if (selection.of_heads()) {
       selection.group = plan_.add_group(head_group(one));
       return selection;
@@ -374,6 +380,9 @@ std::vector<KeySchema> sbp_keys() {
        .default_value = "released",
        .help = "where rows drop: released (the papers' two thirds of the blocks), all, 4-11, "
                "[0;2;4], 0.5 (the last half), or names such as *.mlp"},
+      word_key("inputs", {"kept", "all"},
+               "rows that norm and projection before attention=qkv keep: kept, or with "
+               "compat=released all, as in the released code"),
   };
 }
 

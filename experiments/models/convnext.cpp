@@ -261,13 +261,16 @@ class Convnext : public Model {
 
   // Layer norm of the stem and of a downsampling.
   at::Tensor normalise(Execution& run, const Affine& norm, const at::Tensor& x) {
-    if (!options_.unfused_norm) {
+    const bool is_stem = norm.site == stem_norm_.site;
+    if (!(is_stem ? options_.unfused_stem : options_.unfused_norm)) {
       return run.layer_norm(norm.site, x, norm.weight, norm.bias, kNormEpsilon);
     }
     // Operator by operator, as the released plain model: autograd keeps three maps for one.
     const ScopedLayer scope(sites_[norm.site].layer);
     const at::Tensor mean = x.mean(-1, /*keepdim=*/true);
-    const at::Tensor variance = x.sub(mean).pow(2).mean(-1, /*keepdim=*/true);
+    // Of these a list of CUDA's has the power in fp32.
+    const at::Tensor centred = run.precision().norm_input(x.sub(mean));
+    const at::Tensor variance = centred.pow(2).mean(-1, /*keepdim=*/true);
     return x.sub(mean).div(variance.add(kNormEpsilon).sqrt()).mul(norm.weight).add(norm.bias);
   }
 

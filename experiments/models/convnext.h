@@ -19,7 +19,8 @@ struct ConvnextOptions {
   double layer_scale = 1e-6;  // first value of gamma; 0: no gamma
   double drop_path = 0.0;     // of the last block; 0 in the first, linear between
   double dropout = 0.0;       // before the head
-  bool unfused_norm = false;  // stem and downsampling normalise with plain operators
+  bool unfused_stem = false;  // the stem normalises with plain operators
+  bool unfused_norm = false;  // downsampling does
   // As torchvision computes: downsampling is a convolution, the stem's image is normalised as it
   // lies, sums are in place. Names and the shapes of all but the downsampling's weight stay.
   bool torchvision = false;

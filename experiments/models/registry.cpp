@@ -102,9 +102,10 @@ SpecSchema convnext_schema(const ConvnextSize& size, std::string summary) {
                 .help = "first value of a block's scale; 0: no scale",
                 .minimum = 0.0,
                 .maximum = 1e6},
-               word_key("norm", {"fused", "unfused"},
-                        "unfused: stem and downsampling normalise by plain operators, "
-                        "a baseline of published figures"),
+               word_key("norm", {"fused", "unfused", "unfused_stem"},
+                        "unfused: stem and downsampling normalise by plain operators, as the "
+                        "plain model of published figures; unfused_stem: the stem alone, as the "
+                        "model there that drops"),
                word_key("build", {"own", "torchvision"},
                         "torchvision: its downsampling by convolution, its sums in place, its "
                         "drop path")});
@@ -158,6 +159,7 @@ std::unique_ptr<Model> build_convnext(const Spec& spec, const BuildOptions& opti
                         .layer_scale = spec.real("layer_scale"),
                         .drop_path = spec.real("drop_path"),
                         .dropout = spec.real("dropout"),
+                        .unfused_stem = spec.text("norm") != "fused",
                         .unfused_norm = spec.text("norm") == "unfused",
                         .torchvision = spec.text("build") == "torchvision"},
                        options);

@@ -3,7 +3,9 @@
 #include <c10/util/Exception.h>
 
 #include <chrono>
+#include <map>
 
+#include "experiments/recipes/device_file.h"
 #include "experiments/runs/catalogue.h"
 #include "experiments/runs/dry_trainer.h"
 #include "experiments/runs/plan_report.h"
@@ -28,18 +30,54 @@ ResolvedRun resolved(const ProfileOptions& options) {
   return run;
 }
 
+// Adds what each layer saves; layers that own nothing at the peak come in for it, in the order of
+// the trace's layers, with what lies outside every layer last.
+void add_saved(std::vector<predict::LayerBytes>& layers, const profiler::MemoryProfile& memory,
+               const profiler::Trace& trace) {
+  std::map<std::string, predict::LayerBytes> known;
+  for (predict::LayerBytes& layer : layers) known[layer.name] = std::move(layer);
+  for (const profiler::LayerMemory& layer : memory.layers) {
+    if (layer.saved == profiler::SavedBytes{}) continue;
+    predict::LayerBytes& row = known[layer.name];
+    row.name = layer.name;
+    row.kind = layer.kind;
+    row.saved = layer.saved;
+  }
+  layers.clear();
+  const auto take = [&](const std::string& name) {
+    const auto found = known.find(name);
+    if (found == known.end()) return;
+    layers.push_back(std::move(found->second));
+    known.erase(found);
+  };
+  for (const LayerTable::Layer& layer : trace.layers) take(layer.name);
+  take("");
+}
+
 class PredictRun {
  public:
   PredictRun(const ProfileOptions& options, const Progress& progress)
       : options_(options),
         progress_(progress),
         run_(resolved(options)),
-        device_(predict::parse_device_profile(options.predict)),
+        device_(device_of(options.predict)),
         allocator_(predict::parse_allocator_options(
             options.allocator.empty() ? "native" : options.allocator)) {
     if (options.predict_steps < 1) {
       throw UsageError(concat("predict-steps '", options.predict_steps, "' is below 1"));
     }
+    if (allocator_.limit_bytes) {
+      throw UsageError(
+          concat("allocator '", options.allocator,
+                 "' has a limit of its own; the card's memory is the limit: --predict ",
+                 device_.name, ":memory=", *allocator_.limit_bytes, "B"));
+    }
+  }
+
+  predict::Workload workload() {
+    prepare_libtorch(run_);
+    DryTrainer dry(run_, dry_options());
+    return predict::workload_of(traced_dry_steps(dry, options_.predict_steps));
   }
 
   reports::PredictionReport run() {
@@ -49,8 +87,11 @@ class PredictRun {
     {
       DryTrainer dry(run_, dry_options());
       const profiler::Trace trace = traced_dry_steps(dry, options_.predict_steps);
-      report.prediction = predict::predict(predict::workload_of(trace), device_, allocator_);
-      report.saved = profiler::analyse(trace).saved;
+      report.prediction =
+          predict::predict(predict::workload_of(trace), device_, allocator_, options_.keep_blocks);
+      const profiler::MemoryProfile memory = profiler::analyse(trace);
+      report.saved = memory.saved;
+      add_saved(report.prediction.layers, memory, trace);
       describe(dry, report);
     }
     if (options_.largest_batch) report.prediction.largest_batch = largest_batch();
@@ -121,18 +162,42 @@ class PredictRun {
   predict::AllocatorOptions allocator_;
 };
 
+// With LibTorch's errors as ours.
+template <typename Function>
+auto traced(const ProfileOptions& options, Function run) {
+  try {
+    return run();
+  } catch (const c10::Error& error) {
+    throw Error(concat("predicting '", options.model, "': ", error.what_without_backtrace()));
+  }
+}
+
 }  // namespace
 
 const std::vector<SpecSchema>& gpu_schemas() {
   return predict::device_schemas();
 }
 
-reports::PredictionReport run_prediction(const ProfileOptions& options, const Progress& progress) {
+void check_prediction(const ProfileOptions& options) {
+  PredictRun(options, {});
+}
+
+predict::DeviceProfile device_of(const std::string& predict) {
+  if (!is_device_file(predict)) return predict::parse_device_profile(predict);
+  const std::string spec = read_device_file(predict);
   try {
-    return PredictRun(options, progress).run();
-  } catch (const c10::Error& error) {
-    throw Error(concat("predicting '", options.model, "': ", error.what_without_backtrace()));
+    return predict::parse_device_profile(spec);
+  } catch (const UsageError& error) {
+    throw UsageError(concat("GPU file '", predict, "': ", error.what()));
   }
+}
+
+predict::Workload workload_of_run(const ProfileOptions& options) {
+  return traced(options, [&] { return PredictRun(options, {}).workload(); });
+}
+
+reports::PredictionReport run_prediction(const ProfileOptions& options, const Progress& progress) {
+  return traced(options, [&] { return PredictRun(options, progress).run(); });
 }
 
 }  // namespace sbp::experiments

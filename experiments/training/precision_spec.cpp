@@ -6,8 +6,9 @@ namespace sbp::experiments {
 namespace {
 
 std::vector<KeySchema> list_key() {
-  return {word_key("list", {"cuda", "cpu"},
-                   "whose autocast list: cuda has layer norm and softmax in fp32, cpu does not")};
+  return {word_key("list", {"cuda", "cpu", "cuda1.9"},
+                   "whose autocast list: cuda has layer norm and softmax in fp32, cpu does not; "
+                   "cuda1.9, that of PyTorch 1.9 and before, has GELU in fp32 too")};
 }
 
 }  // namespace
@@ -24,7 +25,8 @@ const std::vector<SpecSchema>& precision_schemas() {
 Precision precision_of(const Spec& spec) {
   if (spec.name == "fp32") return {};
   return {.low = spec.name == "bf16" ? at::kBFloat16 : at::kHalf,
-          .full_norms = spec.text("list") == "cuda"};
+          .full_norms = spec.text("list") != "cpu",
+          .full_gelu = spec.text("list") == "cuda1.9"};
 }
 
 }  // namespace sbp::experiments

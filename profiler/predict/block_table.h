@@ -22,8 +22,8 @@ enum class BlockState : std::uint8_t {
   unmapped,  // addresses of an expandable segment without memory behind them
 };
 
-// 64 bytes: one line of cache.
-struct Block {
+// One line of cache.
+struct alignas(64) Block {
   std::uint64_t address = 0;
   std::int64_t bytes = 0;
   std::int64_t requested_bytes = 0;    // allocated or waiting
@@ -41,6 +41,7 @@ struct Block {
 
   bool is_split() const { return previous != kNoBlock || next != kNoBlock; }
 };
+static_assert(sizeof(Block) == 64);
 
 class BlockTable {
  public:

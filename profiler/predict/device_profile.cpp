@@ -90,7 +90,37 @@ SpecSchema schema_of(const Card& card) {
   schema.keys.push_back(word_key("depthwise_copies",
                                  copies ? Words{"true", "false"} : Words{"false", "true"},
                                  "cuDNN's, of channels-last images (docs/prediction.md)"));
+  schema.keys.push_back({.key = "torch",
+                         .default_value = profile.torch,
+                         .help =
+                             "PyTorch's version there, such as 1.10: up to then softmax's input "
+                             "is kept for backward too"});
   return schema;
+}
+
+struct TorchVersion {
+  int major = 0, minor = 0;
+};
+
+// "1.10", "2"; nothing for another text.
+std::optional<TorchVersion> torch_version(std::string_view text) {
+  TorchVersion version;
+  const std::size_t dot = text.find('.');
+  const bool has_minor = dot != std::string_view::npos;
+  if (parse_number(text.substr(0, dot), version.major) != std::errc()) return std::nullopt;
+  if (has_minor && parse_number(text.substr(dot + 1), version.minor) != std::errc()) {
+    return std::nullopt;
+  }
+  const bool known = version.major == 2 || (version.major == 1 && has_minor);
+  if (!known || version.minor < 0) return std::nullopt;
+  return version;
+}
+
+std::string torch_of(const Spec& spec) {
+  const std::string& text = spec.text("torch");
+  if (torch_version(text)) return text;
+  throw UsageError(concat("device '", spec.name, "' has torch '", text,
+                          "'; use a version of PyTorch, such as 1.10 or 2"));
 }
 
 constexpr std::int64_t kMostBytes = std::int64_t{1} << 50;
@@ -118,11 +148,17 @@ const std::vector<SpecSchema>& device_schemas() {
   return schemas;
 }
 
+bool keeps_softmax_input(const DeviceProfile& profile) {
+  const std::optional<TorchVersion> version = torch_version(profile.torch);
+  return version && version->major == 1 && version->minor <= 10;
+}
+
 DeviceProfile parse_device_profile(std::string_view text) {
   const Spec spec = parse_spec(text, "device to predict for", device_schemas());
   DeviceProfile profile = profile_of(*std::ranges::find(kCards, spec.name, &Card::name));
   for (const SizeKey& size : kSizes) profile.*size.field = size_of(spec, size.key);
   profile.depthwise_copies = spec.text("depthwise_copies") == "true";
+  profile.torch = torch_of(spec);
   return profile;
 }
 
@@ -132,6 +168,7 @@ std::string to_string(const DeviceProfile& profile) {
     spec.values.emplace_back(size.key, size_text(profile.*size.field));
   }
   spec.values.emplace_back("depthwise_copies", profile.depthwise_copies ? "true" : "false");
+  spec.values.emplace_back("torch", profile.torch);
   return to_string(spec);
 }
 

@@ -25,7 +25,12 @@ struct DeviceProfile {
   std::int64_t cublas_lt_workspace_bytes = 0;  // of a product with a bias, while it runs
   int compute_capability = 80;                 // 86: 8.6
   bool depthwise_copies = true;                // see scratch.h
+
+  std::string torch = "2";  // whose behaviour: "1.8", "2"; see keeps_softmax_input
 };
+
+// Up to PyTorch 1.10 autograd kept what softmax read, beside its result (pytorch#64000).
+bool keeps_softmax_input(const DeviceProfile& profile);
 
 // Names of cards, and keys that every one of them has.
 const std::vector<SpecSchema>& device_schemas();

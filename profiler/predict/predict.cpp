@@ -16,6 +16,7 @@ std::int64_t outside_bytes(const DeviceProfile& device) {
 }
 
 AllocatorOptions limited(AllocatorOptions options, const DeviceProfile& device) {
+  // Of a card that holds not even the context nothing is left: the first block asked for fails.
   options.limit_bytes = std::max<std::int64_t>(device.memory_bytes - outside_bytes(device), 1);
   options.device_total_bytes = device.memory_bytes;
   return options;
@@ -35,7 +36,8 @@ Fit fit_of(const ReplayResult& replayed, const DeviceProfile& device) {
 }
 
 // Every byte of the card at the peak that no layer owns.
-std::vector<NamedBytes> overheads_of(const Composition& composition, const DeviceProfile& device) {
+std::vector<NamedBytes> overheads_of(const Composition& composition, const ReplayResult& replayed,
+                                     const DeviceProfile& device) {
   std::vector<NamedBytes> overheads;
   for (const NamedBytes& kept : composition.kept) {
     const auto same = std::ranges::find(overheads, kept.name, &NamedBytes::name);
@@ -46,7 +48,7 @@ std::vector<NamedBytes> overheads_of(const Composition& composition, const Devic
     }
   }
   overheads.push_back({"rounding", composition.rounding_bytes});
-  overheads.push_back({"cached", composition.cached_bytes});
+  overheads.push_back({"cached", replayed.peak_reserved_bytes - replayed.peak_allocated_bytes});
   overheads.push_back({"context", device.context_bytes});
   overheads.push_back({"kernel_code", device.kernel_code_bytes});
   overheads.push_back({"library_handles", device.library_bytes});
@@ -63,7 +65,7 @@ Interval interval_around(std::int64_t bytes, const Accuracy& accuracy) {
 }  // namespace
 
 Prediction predict(const Workload& workload, const DeviceProfile& device,
-                   const AllocatorOptions& allocator) {
+                   const AllocatorOptions& allocator, bool with_blocks) {
   Prediction prediction;
   prediction.device = to_string(device);
   prediction.allocator = to_string(allocator);
@@ -85,9 +87,10 @@ Prediction predict(const Workload& workload, const DeviceProfile& device,
   prediction.device_allocations = replayed.device_allocations;
   prediction.requests = replayed.requests;
   Composition composition =
-      composition_at(replayed.reserved_peak_request, workload, device, options);
-  prediction.overheads = overheads_of(composition, device);
+      composition_at(replayed.allocated_peak_request, workload, device, options);
+  prediction.overheads = overheads_of(composition, replayed, device);
   prediction.layers = std::move(composition.layers);
+  if (with_blocks) replay(workload, device, options, &prediction.blocks.emplace());
   prediction.accuracy = measured_accuracy();
   prediction.interval = interval_around(prediction.peak_device_bytes, prediction.accuracy);
   return prediction;

@@ -10,9 +10,10 @@ namespace sbp::predict {
 
 // Peaks are those on the card itself, as large as it is, where the workload completes there, and of
 // one without end where it does not; whether it fits is answered by a replay that may take no more
-// than `device.memory_bytes`. `allocator.limit_bytes` must be absent.
+// than `device.memory_bytes`. `allocator.limit_bytes` must be absent. `with_blocks`: every block
+// and segment of that run is kept.
 Prediction predict(const Workload& workload, const DeviceProfile& device,
-                   const AllocatorOptions& allocator);
+                   const AllocatorOptions& allocator, bool with_blocks = false);
 
 // Does it fit, and no more: what a search for the largest batch asks.
 Fit fit(const Workload& workload, const DeviceProfile& device, const AllocatorOptions& allocator);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "profiler/memory_profile.h"
+#include "profiler/predict/allocator_log.h"
 #include "sbp/base/scope.h"
 
 namespace sbp::predict {
@@ -20,13 +21,15 @@ struct Moment {
   bool operator==(const Moment&) const = default;
 };
 
-// One layer's own blocks (children apart) at one moment.
+// One layer's own blocks (children apart) at one moment; of none where it only saves something.
 struct LayerBytes {
   std::string name;  // empty: outside every layer
   std::string kind;
   std::int64_t requested_bytes = 0;
   std::int64_t block_bytes = 0;          // with what rounding and unsplit rests add
   profiler::CategoryBytes categories{};  // of the requested bytes
+  // What the first step's forward saved for backward; of a parent, its children's too.
+  profiler::SavedBytes saved;
 
   bool operator==(const LayerBytes&) const = default;
 };
@@ -91,8 +94,9 @@ struct Prediction {
   std::int64_t peak_device_bytes = 0;     // of the process on the card
   Moment allocated_peak;
   Moment reserved_peak;
-  // Who owns the card's memory when reserved bytes first reach their peak: requested bytes of the
-  // layers and the overheads sum to peak_device_bytes.
+  // Who owns the card's memory when allocated bytes first reach their peak. Requested bytes of the
+  // layers and the overheads sum to peak_device_bytes: what is reserved at most, and then in no
+  // block, is an overhead.
   std::vector<LayerBytes> layers;
   std::vector<NamedBytes> overheads;
   Interval interval;  // of peak_device_bytes
@@ -102,6 +106,7 @@ struct Prediction {
   std::int64_t segments = 0;            // at the end
   std::int64_t device_allocations = 0;  // calls to the driver
   std::int64_t requests = 0;            // blocks that were asked for
+  std::optional<AllocatorLog> blocks;   // of the run that the peaks are of, where asked for
 
   bool operator==(const Prediction&) const = default;
 };

@@ -1,8 +1,10 @@
 #include "profiler/predict/replay.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
+#include "profiler/predict/allocator_logger.h"
 #include "profiler/predict/caching_allocator.h"
 #include "profiler/predict/scratch.h"
 
@@ -19,16 +21,28 @@ struct KeptScratch {
   std::int64_t bytes;
 };
 
+// A block that stays until another goes.
+struct Held {
+  std::uint32_t block;
+  std::uint32_t until;
+  bool asked_for = false;  // its own free came
+};
+
 class Machine {
  public:
-  // `last_request`: stops right after that many allocations; 0: goes on to the end.
+  // `last_request`: stops right after that many allocations; 0: goes on to the end. `log` may be
+  // nullptr.
   Machine(const Workload& workload, const DeviceProfile& device, const AllocatorOptions& options,
-          std::int64_t last_request = 0)
+          std::int64_t last_request = 0, AllocatorLog* log = nullptr)
       : workload_(workload),
         device_(device),
         allocator_(options),
         last_request_(last_request),
-        handles_(workload.blocks.size()) {}
+        handles_(workload.blocks.size()),
+        log_(log) {
+    if (!log_.is_on()) return;
+    allocator_.observe_segments([this](const SegmentEvent& event) { log_.changed(event); });
+  }
 
   ReplayResult run() {
     for (const Workload::Event& event : workload_.events) {
@@ -72,8 +86,6 @@ class Machine {
       rows[i].kind = outside ? std::string("outside") : workload_.layers[i].kind;
       result.layers.push_back(std::move(rows[i]));
     }
-    const AllocatorStatistics& statistics = allocator_.statistics();
-    result.cached_bytes = statistics.total.reserved.current - statistics.total.allocated.current;
     return result;
   }
 
@@ -81,14 +93,14 @@ class Machine {
   void take(const Workload::Event& event) {
     switch (event.kind) {
       case Kind::allocate: {
-        const auto handle = allocate(workload_.blocks[event.index].bytes);
-        if (handle) handles_[event.index] = *handle;
+        const Workload::Block& block = workload_.blocks[event.index];
+        const auto handle = allocate(block.bytes);
+        if (!handle) return;
+        handles_[event.index] = *handle;
+        log(*handle, block.category, block.layer);
         return;
       }
-      case Kind::free:
-        allocator_.free(*handles_[event.index]);
-        handles_[event.index].reset();
-        return;
+      case Kind::free: return free(event.index);
       case Kind::operation: return operate(workload_.operations[event.index]);
       case Kind::phase:
         phase_ = static_cast<Phase>(event.index);
@@ -98,7 +110,30 @@ class Machine {
     }
   }
 
+  // A block that a softmax read goes when its result does, and not before (keeps_softmax_input).
+  void free(std::uint32_t block) {
+    const auto held = std::ranges::find(held_, block, &Held::block);
+    if (held != held_.end()) {
+      held->asked_for = true;
+      return;
+    }
+    give_back(*handles_[block]);
+    handles_[block].reset();
+    const auto ends = std::ranges::find(held_, block, &Held::until);
+    if (ends == held_.end()) return;
+    const Held last = *ends;
+    held_.erase(ends);
+    if (last.asked_for) free(last.block);
+  }
+
+  void hold(const Workload::Operation& softmax) {
+    if (!keeps_softmax_input(device_)) return;
+    if (softmax.read == Workload::kNoBlock || softmax.written == Workload::kNoBlock) return;
+    held_.push_back({.block = softmax.read, .until = softmax.written});
+  }
+
   void operate(const Workload::Operation& operation) {
+    if (operation.what.kind == profiler::OperationKind::softmax) return hold(operation);
     for (const Scratch& scratch : scratch_of(operation.what, device_)) {
       if (scratch.kept) {
         keep(scratch, operation.backward);
@@ -114,7 +149,9 @@ class Machine {
       if (kept.kind == scratch.kind && kept.backward == backward) return;
     }
     const auto handle = allocate(scratch.bytes);
-    if (handle) kept_.push_back({scratch.kind, backward, *handle, scratch.bytes});
+    if (!handle) return;
+    kept_.push_back({scratch.kind, backward, *handle, scratch.bytes});
+    log(*handle, profiler::Category::workspace, kNoLayer);
   }
 
   // Libraries do with less where there is less: they try their next way of computing.
@@ -122,9 +159,20 @@ class Machine {
     const auto handle = allocate(scratch.bytes, /*needed=*/false);
     if (!handle) return;
     scratch_ = {*handle, scratch.bytes};
+    log(*handle, profiler::Category::workspace, layer_);
     if (stopped_) return;
-    allocator_.free(*handle);
+    give_back(*handle);
     scratch_.reset();
+  }
+
+  void log(Handle handle, profiler::Category category, LayerId layer) {
+    if (!log_.is_on()) return;
+    log_.born(handle, allocator_.place(handle), {category, name_of(layer)}, moment());
+  }
+
+  void give_back(Handle handle) {
+    log_.died(handle);
+    allocator_.free(handle);
   }
 
   std::optional<Handle> allocate(std::int64_t bytes, bool needed = true) {
@@ -142,28 +190,31 @@ class Machine {
     if (statistics.total.allocated.current > highest_allocated_) {
       highest_allocated_ = statistics.total.allocated.current;
       result_.allocated_peak = moment();
+      result_.allocated_peak_request = result_.requests;
     }
     if (statistics.total.reserved.current > highest_reserved_) {
       highest_reserved_ = statistics.total.reserved.current;
       result_.reserved_peak = moment();
-      result_.reserved_peak_request = result_.requests;
     }
     stopped_ = result_.requests == last_request_;
     return handle;
   }
 
-  Moment moment() const {
-    return {step_, phase_,
-            layer_ == kNoLayer ? std::string()
-                               : workload_.layers[static_cast<std::size_t>(layer_)].name};
+  std::string name_of(LayerId layer) const {
+    if (layer == kNoLayer) return {};
+    return workload_.layers[static_cast<std::size_t>(layer)].name;
   }
+
+  Moment moment() const { return {step_, phase_, name_of(layer_)}; }
 
   const Workload& workload_;
   const DeviceProfile& device_;
   CachingAllocator allocator_;
   std::int64_t last_request_;
   std::vector<std::optional<Handle>> handles_;  // index = block
+  AllocatorLogger log_;
   std::vector<KeptScratch> kept_;
+  std::vector<Held> held_;
   std::optional<std::pair<Handle, std::int64_t>> scratch_;  // in use now
   ReplayResult result_;
   std::int64_t step_ = 0;
@@ -177,8 +228,8 @@ class Machine {
 }  // namespace
 
 ReplayResult replay(const Workload& workload, const DeviceProfile& device,
-                    const AllocatorOptions& options) {
-  return Machine(workload, device, options).run();
+                    const AllocatorOptions& options, AllocatorLog* log) {
+  return Machine(workload, device, options, /*last_request=*/0, log).run();
 }
 
 Composition composition_at(std::int64_t request, const Workload& workload,

@@ -74,7 +74,8 @@ std::vector<Scratch> scratch_of(const Operation& operation, const DeviceProfile&
       }
       break;
     case OperationKind::batch_norm:
-    case OperationKind::batch_norm_backward: break;
+    case OperationKind::batch_norm_backward:
+    case OperationKind::softmax: break;
   }
   return scratch;
 }

@@ -1,5 +1,7 @@
 #include "profiler/predict/workload.h"
 
+#include <unordered_map>
+
 #include "profiler/lifetimes.h"
 #include "profiler/ownership.h"
 #include "sbp/base/error.h"
@@ -37,7 +39,10 @@ class Reader {
     const Record& record = trace_.records[index];
     const std::uint32_t block = lifetimes_.block_of_record[index];
     switch (record.kind) {
-      case RecordKind::allocate: enter(owners_[block].born_in); return add(Kind::allocate, block);
+      case RecordKind::allocate:
+        block_at_[record.address] = block;
+        enter(owners_[block].born_in);
+        return add(Kind::allocate, block);
       case RecordKind::free: return add(Kind::free, block);
       case RecordKind::operation: return take_operation(record);
       case RecordKind::phase:
@@ -55,8 +60,18 @@ class Reader {
                          "' of ", trace_.operations.size()));
     }
     add(Kind::operation, static_cast<std::uint32_t>(result_.operations.size()));
-    result_.operations.push_back(
-        {trace_.operations[record.address], layer, record.node != profiler::kNoNode});
+    const profiler::Operation& operation = trace_.operations[record.address];
+    result_.operations.push_back({.what = operation,
+                                  .read = block_at(operation.read_address),
+                                  .written = block_at(operation.written_address),
+                                  .layer = layer,
+                                  .backward = record.node != profiler::kNoNode});
+  }
+
+  // The latest there; operations name blocks that live.
+  std::uint32_t block_at(std::uint64_t address) const {
+    const auto found = block_at_.find(address);
+    return found == block_at_.end() ? Workload::kNoBlock : found->second;
   }
 
   void enter(LayerId layer) {
@@ -70,6 +85,7 @@ class Reader {
   const profiler::Trace& trace_;
   const profiler::Lifetimes& lifetimes_;
   std::vector<profiler::Owner> owners_;
+  std::unordered_map<std::uint64_t, std::uint32_t> block_at_;  // by address
   Workload result_;
   LayerId layer_ = kNoLayer;
 };

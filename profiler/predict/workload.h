@@ -16,8 +16,12 @@ struct Workload {
     LayerId layer = kNoLayer;
     profiler::Category category = profiler::Category::unknown;
   };
+  static constexpr std::uint32_t kNoBlock = ~std::uint32_t{0};
   struct Operation {
     profiler::Operation what;
+    // Of a softmax: the blocks that it reads and writes; kNoBlock where they are not known.
+    std::uint32_t read = kNoBlock;
+    std::uint32_t written = kNoBlock;
     LayerId layer = kNoLayer;
     bool backward = false;  // run by autograd, which has a thread of its own on a GPU
   };

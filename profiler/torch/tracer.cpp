@@ -10,6 +10,7 @@
 #include "profiler/torch/origin.h"
 #include "profiler/torch/product_watch.h"
 #include "profiler/torch/recording.h"
+#include "profiler/torch/softmax_watch.h"
 #include "sbp/base/error.h"
 
 namespace sbp::profiler {
@@ -44,7 +45,10 @@ class Tracer::Session final : public ScopeObserver {
     start_recording(recording_);
     older_blocks_ = std::ssize(recording_.buffer.records());
     set_scope_observer(this);
-    if (recording_.device == DeviceId::Kind::meta) products_.emplace();
+    if (recording_.device == DeviceId::Kind::meta) {
+      products_.emplace();
+      softmaxes_.emplace();
+    }
     try {
       if (listener_ != nullptr) listener_->trace_started(recording_);
     } catch (...) {
@@ -94,12 +98,14 @@ class Tracer::Session final : public ScopeObserver {
     if (listener_ != nullptr) listener_->trace_stopping();
     set_scope_observer(nullptr);
     products_.reset();
+    softmaxes_.reset();
     live_at_end_bytes_ = stop_recording();
     running_ = false;
   }
 
   Recording recording_;
   std::optional<ProductWatch> products_;
+  std::optional<SoftmaxWatch> softmaxes_;
   std::int64_t older_blocks_ = 0;
   const LayerTable& layers_;
   TraceListener* const listener_ = trace_listener();

@@ -54,11 +54,13 @@ const KINDS = {
   count: {shown: countText, exact: countText, plain: countText},
   ratio: {shown: ratioText, exact: String, plain: String},
   share: {shown: (n) => `${(100 * n).toFixed(2)} %`, exact: String, plain: String},
+  word: {shown: String, exact: String, plain: String},
   number: {shown: (n) => numberText(n, 5), exact: String, plain: String},
 };
 
 // A figure for reading, with its exact value on hover and for machines in `value`.
 function figureText(kind, value) {
+  if (kind === "word") return el("span", null, value);
   return el("data", {value, title: KINDS[kind].exact(value)}, KINDS[kind].shown(value));
 }
 

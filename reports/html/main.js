@@ -4,8 +4,14 @@ const KIND_WORDS = {
   profile: "profile",
   train: "training run",
   correlate: "gradient study",
-  sweep: "sweep"
+  sweep: "sweep",
+  prediction: "prediction"
 };
+
+// Of most kinds the kind's own.
+function commandOf({kind}) {
+  return kind === "prediction" ? "sbp-profile --predict" : `sbp-${kind}`;
+}
 
 function modelName(report) {
   const spec = report.model?.spec ?? report.configuration?.model ?? "";
@@ -17,8 +23,9 @@ function strategyName(report) {
 }
 
 // "batch 8, fp32, cpu": what is worth knowing at a glance.
-function circumstances({configuration}) {
-  const known = configuration ?? {};
+function circumstances({configuration, prediction}) {
+  const card = prediction ? {device: cardOf(prediction)} : {};
+  const known = {...configuration, ...card};
   return [["batch", (value) => `batch ${value}`], ["precision", String], ["device", String]]
     .filter(([key]) => known[key] !== undefined && known[key] !== null)
     .map(([key, text]) => text(known[key]));
@@ -50,7 +57,7 @@ function title(inputs) {
 function pageHead(inputs) {
   const {report} = inputs[0];
   const lead = inputs.length === 1 ?
-    [`sbp-${report.kind}`, inputs[0].label, ...circumstances(report)] :
+    [commandOf(report), inputs[0].label, ...circumstances(report)] :
     [inputs.map((input) => input.label).join(", ")];
   document.getElementById("top").replaceChildren(
     el("div", {class: "title"}, el("h1", null, title(inputs)),
@@ -76,11 +83,13 @@ function summarySection(inputs) {
 function memorySections(inputs) {
   const profiles = inputs.filter(({report}) => report.memory?.timeline);
   const measured = inputs.filter(({report}) => report.memory?.categories_at_peak);
+  const layered = inputs.filter(({report}) => report.memory?.layers);
   const timeline = timelineFigure(profiles);
-  const peak = measured.length > 0 && [compositionFigure(measured), blocksFigure(profiles)];
+  const peak =
+    [measured.length > 0 && compositionFigure(measured), blocksFigure(layered)].filter(Boolean);
   return [
     timeline && section("timeline", "Memory over time", timeline),
-    peak && section("peak", "At the peak", peak), layersSection(profiles)
+    peak.length > 0 && section("peak", "At the peak", peak), layersSection(layered)
   ];
 }
 
@@ -110,11 +119,12 @@ function withLabels(inputs) {
 }
 
 function buildPage() {
-  const inputs = withLabels(readData().inputs);
+  const inputs = withLabels(readData().inputs).map(withPredictedLayers);
   pageHead(inputs);
   const sections = [
     summarySection(inputs), trainingSection(inputs), ...fidelitySections(inputs),
-    ...sweepSections(inputs), ...memorySections(inputs), detailsSection(inputs)
+    ...sweepSections(inputs), predictionSection(inputs), ...memorySections(inputs),
+    detailsSection(inputs)
   ].flat().filter(Boolean);
   document.getElementById("main").replaceChildren(...sections);
   document.getElementById("contents").replaceChildren(contents(sections));

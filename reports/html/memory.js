@@ -269,7 +269,8 @@ function blocksFigure(inputs) {
                         "Who owned the peak, along the depth, one scale of bytes";
   return figure({
     title,
-    about: "Blocks, and layers outside every block, in forward order; they sum to the peak.",
+    about: `Blocks, and layers outside every block, in forward order; they sum to ${
+      shown.some(({input}) => input.report.prediction) ? "what layers ask for then" : "the peak"}.`,
     legend: categoryLegend(rows.length === 1 ? [...rows, ...rows] : rows),
     plot: el("div", {class: alone ? null : "panels"}, shown.map(({input, columns}) => {
       const name =

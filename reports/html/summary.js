@@ -66,6 +66,7 @@ const FIGURES = {
       reason: (report) => report.seconds_reason
     },
   ],
+  prediction: PREDICTION_FIGURES,
   correlate: [
     {
       name: "Strategies",
@@ -116,7 +117,8 @@ const KEEP_FIGURE = {
 
 function headlines(kind) {
   return [
-    ...(FIGURES[kind] ?? []), ...(kind === "profile" || kind === "train" ? [KEEP_FIGURE] : [])
+    ...(FIGURES[kind] ?? []),
+    ...(["profile", "train", "prediction"].includes(kind) ? [KEEP_FIGURE] : [])
   ];
 }
 
@@ -248,7 +250,8 @@ function ledgerPairs(ledger) {
 function runDetails(input) {
   const {report} = input;
   return el("div", {class: "card"}, el("h3", null, input.label),
-    el("p", {class: "about"}, `${input.name}: sbp-${report.kind}, schema ${report.schema_version}`),
+    el("p", {class: "about"},
+      `${input.name}: ${commandOf(report)}, schema ${report.schema_version}`),
     el("pre", {class: "command", tabindex: "0", "aria-label": "Command line"},
       (report.command_line ?? []).map(quoted).join(" ")),
     report.model && folded("Model", () => pairsTable("Model", pairsOf(report.model))),

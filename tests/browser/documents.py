@@ -114,6 +114,50 @@ def profile(layers=30, names=(), points=200, time=True, **configuration):
     return report
 
 
+def predicted_layer(number, name, kind):
+    row = layer(number, name, kind)
+    categories = row.pop("own_categories_at_peak")
+    own = row.pop("own_peak_bytes")
+    return {**row, "requested_bytes": own, "block_bytes": own + 100, "categories": categories}
+
+
+def prediction(layers=30, fits=True, runs=50, names=(), device="rtx3060:memory=12884901888B"):
+    rows = [predicted_layer(i, *name) for i, name in enumerate(layer_names(layers))]
+    rows += [predicted_layer(5 + i, name, "linear") for i, name in enumerate(names)]
+    requested = sum(row["requested_bytes"] for row in rows)
+    overheads = {"cublas_workspace": 3000, "rounding": 500, "cached": 7000, "context": 20000,
+                 "kernel_code": 0, "library_handles": 1000}
+    allocated = requested + 3500
+    peak = requested + sum(overheads.values())
+    moment = {"step": 2, "phase": "backward", "layer": rows[-1]["name"]}
+    fit = {"capacity_bytes": 2 * peak, "fits": True, "peak_device_bytes": peak, "retries": 2,
+           "failed_at": None, "failed_at_reason": "it fits", "failed_bytes": None,
+           "failed_bytes_reason": "it fits"}
+    if not fits:
+        fit = {"capacity_bytes": peak // 2, "fits": False, "peak_device_bytes": peak // 3,
+               "retries": 0, "failed_at": moment, "failed_bytes": 4096}
+    return {
+        **header("prediction", ["sbp-profile", "--predict", "rtx3060"]),
+        "model": model(), "strategy": strategy(), "plan": [], "seconds": 0.5,
+        "saved": {"logical_bytes": 900, "distinct_bytes": 700, "marginal_bytes": 600,
+                  "index_bytes": 8, "count": 12},
+        "prediction": {
+            "device": device, "allocator": "native", "steps": 3,
+            "peak_requested_bytes": requested + 3000, "peak_allocated_bytes": allocated,
+            "peak_reserved_bytes": allocated + 7000, "peak_device_bytes": peak,
+            "interval_bytes": [peak - 1000, peak + 1000],
+            "accuracy": {"runs": runs, "median_error": 0.015, "ninetieth_percentile_error": 0.05,
+                         "worst_error": 0.1, "under_estimate_rate": 0.4,
+                         "under_by_5_percent_rate": 0.04, "lowest_ratio": 0.97,
+                         "highest_ratio": 1.04},
+            "fits": fit, "largest_batch": None,
+            "largest_batch_reason": "not searched for; sbp-profile --largest-batch does",
+            "allocated_peak": moment, "reserved_peak": {**moment, "layer": ""},
+            "overheads": overheads, "layers": rows, "segments": 3, "device_allocations": 4,
+            "requests": 99, "blocks": None, "blocks_reason": "not kept"},
+    }
+
+
 def training(epochs=3, steps=20, **configuration):
     report = header("train", ["sbp-train"], **configuration)
     rows = []

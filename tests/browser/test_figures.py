@@ -65,6 +65,33 @@ class Figures(PageTest):
         blocks = self.table("Who owned the peak, along the depth")
         self.assertEqual(sum(row[2] for row in blocks), memory["peak_bytes"])
 
+    def test_a_prediction_to_the_byte(self):
+        report = documents.prediction()
+        of = report["prediction"]
+        self.open(report)
+        self.open_tables()
+        rows = dict(row[:2] for row in self.table("The card's memory when tensors take the most"))
+        self.assertEqual(rows["all"], of["peak_device_bytes"])
+        for name, size in of["overheads"].items():
+            self.assertEqual(rows.get(name.replace("_", " "), 0), size)
+        self.assertEqual(sum(rows.values()), 2 * of["peak_device_bytes"])
+        layers = {row[0]: row for row in self.table("Layers of prediction0")}
+        for layer in of["layers"]:
+            if layer["kind"] != "block":
+                self.assertIn(layer["requested_bytes"], layers[layer["name"]])
+        said = self.run("document.getElementById('card').textContent")
+        for words in ("It fits, in", "giving cached memory back 2 times", "most likely between",
+                      "off by 1.5 % in the middle", "40 % took more"):
+            self.assertIn(words, said)
+        self.assertIn("sbp-profile --predict", self.run("document.body.textContent"))
+
+    def test_a_prediction_that_does_not_fit(self):
+        self.open(documents.prediction(fits=False, runs=0))
+        said = self.run("document.getElementById('card').textContent")
+        self.assertIn("It does not fit, not in", said)
+        self.assertIn("asked for in backward of step 2", said)
+        self.assertIn("scored on no run", said)
+
     def test_layers_to_the_byte(self):
         report = documents.profile(layers=60)
         self.open(report)

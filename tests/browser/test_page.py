@@ -62,13 +62,16 @@ class Hostile(PageTest):
         report["strategy"]["spec"] = documents.SCRIPT
         report["model"]["spec"] = documents.IMAGE
         report["configuration"][documents.IMAGE] = documents.SCRIPT
+        predicted = documents.prediction(names=(documents.SCRIPT, documents.IMAGE), fits=False,
+                                         device=documents.IMAGE)
+        predicted["prediction"]["overheads"][documents.SCRIPT] = 7
         sweep = documents.sweep()
         sweep["about"] = documents.IMAGE
         for point in sweep["points"]:
             point["axes"]["strategy"] = documents.SCRIPT
         sweep["axes"][0]["values"] = [documents.SCRIPT]
-        self.open(report, sweep, report,
-                  names=["<img src=x onerror=alert(3)>.json", "b.json", "c.json"])
+        self.open(report, sweep, report, predicted,
+                  names=["<img src=x onerror=alert(3)>.json", "b.json", "c.json", "d.json"])
         self.open_tables()
         self.open_details()
         self.run("document.querySelectorAll('.surface').forEach((one) => { one.focus();"

@@ -5,7 +5,8 @@ from support import CommandTest, PROGRAMS, needs_programs
 COMMON = ["--model", "--data", "--strategy", "--batch", "--seed", "--threads", "--device",
           "--precision", "--optimizer", "--accumulate", "--clip-norm", "--ema", "--output", "--json", "--quiet", "--force"]
 OWN = {
-    "sbp-profile": COMMON + ["--warmup", "--time-steps", "--print-plan", "--top", "--zero-grad",
+    "sbp-profile": COMMON + ["--predict", "--allocator", "--loop", "--predict-steps",
+                             "--largest-batch", "--warmup", "--time-steps", "--print-plan", "--top", "--zero-grad",
                              "--list"],
     "sbp-train": COMMON + ["--steps", "--epochs", "--schedule", "--warmup-steps",
                            "--warmup-epochs", "--warmup-start",
@@ -30,6 +31,7 @@ NAMES = {
     "precisions": ["fp32", "bf16 ", "fp16 ", "cuda|cpu"],
     "optimizers": ["sgd ", "adamw ", "adam ", "rmsprop ", "adagrad ", "lr=", "momentum="],
     "schedules": ["cosine ", "step ", "constant ", "every=", "at=", "factor=", "minimum="],
+    "gpus": ["a100 ", "h100 ", "rtx3060 ", "rtx4060 ", "memory="],
     "augmentations": ["crop ", "randaugment ", "scale=", "alpha=", "pixel|const"],
 }
 

@@ -87,6 +87,7 @@ class Install(unittest.TestCase):
                      "share/sbp/schema/profile.schema.json", "share/sbp/schema/train.schema.json",
                      "share/sbp/schema/correlate.schema.json",
                      "share/sbp/schema/sweep.schema.json",
+                     "share/sbp/schema/prediction.schema.json",
                      "share/sbp/recipes/ablations/keep_ratio.json",
                      "share/doc/sbp/README.md", "share/doc/sbp/docs/library.md",
                      *(f"bin/{name}" for name in PROGRAMS),

@@ -32,5 +32,10 @@ SBP_FUZZ_TARGET(report) {
       chrome_trace(*profile);
       memory_pickle(*profile);
     }
+    if (const auto* prediction = std::get_if<PredictionReport>(&report);
+        prediction != nullptr && prediction->prediction.blocks) {
+      chrome_trace(*prediction);
+      memory_pickle(*prediction);
+    }
   });
 }

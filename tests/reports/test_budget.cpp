@@ -3,6 +3,7 @@
 #include "reports/budget.h"
 #include "reports/render.h"
 #include "sbp/base/error.h"
+#include "sbp/base/number.h"
 #include "tests/reports/samples.h"
 #include "tests/usage_error.h"
 
@@ -61,7 +62,8 @@ TEST_CASE("what is wrong with a budget is said") {
         start +
             "total must be an object of figures: peak_bytes, transient_peak_bytes, "
             "saved_logical_bytes, saved_distinct_bytes, saved_marginal_bytes, "
-            "saved_index_bytes");
+            "saved_index_bytes, peak_requested_bytes, peak_allocated_bytes, peak_reserved_bytes, "
+            "peak_device_bytes");
   CHECK(complaint(R"({"total": {"peak_bytes": 1, "peak_bytes": 2}})") ==
         start + "'peak_bytes' stands in it twice");
   CHECK(complaint(R"({"phases": {"backwards": 3}})") ==
@@ -74,7 +76,8 @@ TEST_CASE("what is wrong with a budget is said") {
   CHECK(complaint(R"({"layers": {"a": 3}})") ==
         start +
             "layers 'a' must be an object of figures: own_peak_bytes, saved_logical_bytes, "
-            "saved_distinct_bytes, saved_marginal_bytes, saved_index_bytes");
+            "saved_distinct_bytes, saved_marginal_bytes, saved_index_bytes, requested_bytes, "
+            "block_bytes");
   CHECK(complaint(R"({"total": {"peak_bytes": NaN}})").starts_with(start + "NaN"));
 }
 

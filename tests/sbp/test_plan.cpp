@@ -66,7 +66,7 @@ TEST_CASE("one mask group serves all sites, and the spec is resolved") {
   CHECK(plan.groups[0].geometry == kGrid);
   CHECK(plan.strategy ==
         "sbp:keep=0.25,mask=random,start=-1,share=all,attention=query,proj=kept,mlp=auto,"
-        "downsample=kept,norm=kept,unbiased=no,compat=none,layers=released");
+        "downsample=kept,norm=kept,unbiased=no,compat=none,layers=released,inputs=kept");
   CHECK(plan.forward_exact);
   CHECK_FALSE(plan.masks_in_evaluation);
 }
@@ -116,22 +116,19 @@ TEST_CASE("finer stages take the coarsest dropping stage's mask in blocks of cel
 
 TEST_CASE("of a residual net with batch norm, the norms of the branches drop") {
   SiteTable sites;
-  const auto add = [&](const std::string& name, SiteKind kind, std::int64_t side,
-                       SiteId branch_of = -1) {
-    const SiteId id = sites.add(name, kind, name.starts_with("layer") ? name[7] - '0' : -1,
-                                {.height = side, .width = side});
-    if (branch_of >= 0) sites.set_within(id, branch_of);
-    return id;
+  const auto add = [&](const std::string& name, SiteKind kind, std::int64_t side) {
+    return sites.add(name, kind, name.starts_with("layer") ? name[7] - '0' : -1,
+                     {.height = side, .width = side});
   };
   add("bn1", SiteKind::batch_norm, 8);
-  const SiteId first = add("layer1.0.add", SiteKind::residual, 8);
-  add("layer1.0.conv1", SiteKind::conv2d, 8, first);
-  add("layer1.0.bn1", SiteKind::batch_norm, 8, first);
-  add("layer1.0.bn2", SiteKind::batch_norm, 8, first);
-  const SiteId second = add("layer1.1.add", SiteKind::residual, 4);
-  add("layer1.1.bn1", SiteKind::batch_norm, 4, second);
-  add("layer1.1.bn2", SiteKind::batch_norm, 4, second);
-  add("layer1.1.downsample.1", SiteKind::batch_norm, 4);
+  add("layer1.0.conv1", SiteKind::conv2d, 8);
+  for (const auto& [block, side] : {std::pair{"layer1.0", 8}, {"layer1.1", 4}}) {
+    const SiteId sum = add(concat(block, ".add"), SiteKind::residual, side);
+    for (const char* norm : {".bn1", ".bn2"}) {
+      sites.set_within(add(concat(block, norm), SiteKind::batch_norm, side), sum);
+    }
+  }
+  add("layer1.1.downsample.1", SiteKind::batch_norm, 4);  // of the shortcut
   const Plan plan = resolve("sbp:layers=all", sites, registered());
   CHECK(selected("sbp:layers=all", sites) ==
         "layer1.0.bn1 layer1.0.bn2 layer1.1.bn1 layer1.1.bn2 ");
@@ -393,7 +390,8 @@ TEST_CASE("what cannot be meant is said in one sentence") {
         "blocks.*.mlp, head");
   CHECK(error_of("sbp:attention=none,mlp=off,layers=all", sites) ==
         "strategy 'sbp:keep=0.5,mask=grid,start=-1,share=all,attention=none,proj=kept,mlp=off,"
-        "downsample=kept,norm=kept,unbiased=no,compat=none,layers=all' drops nothing in this "
+        "downsample=kept,norm=kept,unbiased=no,compat=none,layers=all,inputs=kept' drops nothing "
+        "in this "
         "model; use 'full', or other keys: it acts on attention, MLPs, "
         "downsamplings and batch norms of the chosen layers");
   CHECK(error_of("sbp+full", sites) ==

@@ -123,6 +123,9 @@ TEST_CASE("a norm of plain operators keeps three maps and a root, the fused one 
   CHECK(saved(unfused, "stages.1.downsample") - saved(fused, "stages.1.downsample") ==
         kFloat * kBatch * (2 * n * c - n));
   CHECK(saved(unfused, "head") == saved(fused, "head"));
+  const auto stem_alone = measure("full", "meta", ",norm=unfused_stem");
+  CHECK(saved(stem_alone, "stem") == saved(unfused, "stem"));
+  CHECK(saved(stem_alone, "stages.1.downsample") == saved(fused, "stages.1.downsample"));
 }
 
 TEST_CASE("layer scale may be left out, and its map with it") {
@@ -310,7 +313,8 @@ TEST_CASE("ConvNeXt says which sizes do not go together") {
   CHECK(message("convnext:drop_path=1").find("'1'") != std::string::npos);
   CHECK(message("convnext:depths=[1;1],dims=[8;16]", "sbp:mlp=off,downsample=all") ==
         "strategy 'sbp:keep=0.5,mask=grid,start=-1,share=all,attention=query,proj=kept,mlp=off,"
-        "downsample=all,norm=kept,unbiased=no,compat=none,layers=released' drops nothing in this "
+        "downsample=all,norm=kept,unbiased=no,compat=none,layers=released,inputs=kept' drops "
+        "nothing in this "
         "model; use 'full', or other keys: it acts on attention, MLPs, "
         "downsamplings and batch norms of the chosen layers");
 }

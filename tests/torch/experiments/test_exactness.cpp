@@ -112,6 +112,8 @@ TEST_CASE("with qkv, rows that departed were dead: logits and gradients are thos
           run_pass(text + ",compat=released" + (no_mlp ? "" : ",mlp=store"), fused, at::kDouble);
       const Pass full = run_pass("full", fused, at::kDouble);
       CHECK(difference(departed, released) <= 1e-12);
+      const Pass whole = run_pass(text + ",compat=released,inputs=all", fused, at::kDouble);
+      CHECK(difference(whole, released) <= 1e-12);
       CHECK(difference(departed, full) > 1e-3);
     }
   }

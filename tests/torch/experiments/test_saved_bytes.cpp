@@ -126,6 +126,28 @@ TEST_CASE("saved bytes of a block equal the closed formula, CPU and Meta") {
               query_block);
 }
 
+TEST_CASE("inputs=all keeps what norm and projection before attention read of dropped rows too") {
+  for (const bool fused : {false, true}) {
+    MeasuredOptions options{.strategy = "sbp:attention=qkv,layers=1-3,compat=released",
+                            .device = "meta",
+                            .attention = fused ? "fused" : "eager",
+                            .batch = kBatch};
+    const auto kept = measure(options);
+    options.strategy += ",inputs=all";
+    const auto all = measure(options);
+    const std::int64_t dropped = kBatch * (kTokens - kept_of(kept));
+    // Two inputs of fp32, and two statistics a row.
+    const std::int64_t more = dropped * (8 * kWidth + 8);
+    for (const char* block : {"blocks.1", "blocks.2", "blocks.3"}) {
+      CHECK(layer(all.memory, block).saved.distinct_bytes -
+                layer(kept.memory, block).saved.distinct_bytes ==
+            more);
+    }
+    options.device = "cpu";
+    CHECK(measure(options).memory.saved == all.memory.saved);
+  }
+}
+
 TEST_CASE("blocks whose value or keys drop save what their formula says") {
   const std::pair<std::int64_t, std::int64_t> middle{1, 3};
   check_paths({{.strategy = "sbp:attention=qkv,layers=1-3"},

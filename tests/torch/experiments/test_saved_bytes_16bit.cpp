@@ -42,6 +42,28 @@ std::int64_t kept_of(const reports::ProfileReport& report) {
   return kTokens;
 }
 
+TEST_CASE("the list of PyTorch 1.9 has GELU in fp32, whatever the MLP is kept as") {
+  const auto saved_of = [](const std::string& strategy, const std::string& precision,
+                           const std::string& device) {
+    return measure(
+               {.strategy = strategy, .device = device, .batch = kBatch, .precision = precision})
+        .memory;
+  };
+  const auto now = saved_of("full", "fp16", "meta"),
+             then = saved_of("full", "fp16:list=cuda1.9", "meta");
+  for (std::int64_t block = 0; block < kDepth; ++block) {
+    const std::string name = concat("blocks.", block);
+    CHECK(layer(then, name).saved.distinct_bytes - layer(now, name).saved.distinct_bytes ==
+          kBatch * 8 * kTokens * kWidth);
+    CHECK(layer(then, name + ".mlp.fc2").saved == layer(now, name + ".mlp.fc2").saved);
+  }
+  CHECK(saved_of("full", "fp16:list=cuda1.9", "cpu").saved == then.saved);
+  // As one node it computes GELU again, from the 16-bit input.
+  const std::string one_node = "sbp:keep=0.5,mlp=function,layers=all";
+  CHECK(saved_of(one_node, "fp16:list=cuda1.9", "cpu").saved ==
+        saved_of(one_node, "fp16", "meta").saved);
+}
+
 TEST_CASE("16-bit ViT blocks hold what the formulas say, CPU and Meta, each layer alike") {
   for (const std::string precision : {"bf16", "fp16", "bf16:list=cpu"}) {
     const bool cuda_list = precision.find("cpu") == std::string::npos;
