@@ -15,6 +15,7 @@
 
 #include "experiments/codecs.h"
 #include "experiments/training/gradients.h"
+#include "profiler/torch/meta_errors.h"
 #include "sbp/base/error.h"
 
 namespace sbp::experiments {
@@ -191,6 +192,18 @@ void Trainer::update(double learning_rate, StepResult& result) {
 
 StepResult Trainer::step(const NextBatch& next, std::int64_t step, double learning_rate,
                          const StepHooks& hooks) {
+  try {
+    return make_step(next, step, learning_rate, hooks);
+  } catch (const c10::Error& error) {
+    const auto name = computes() ? std::nullopt : profiler::operator_that_needs_values(error);
+    if (!name) throw;
+    throw NeedsValues(concat("a dry run, which computes no values, cannot go past '", *name,
+                             "': what it gives depends on them; use --device cpu"));
+  }
+}
+
+StepResult Trainer::make_step(const NextBatch& next, std::int64_t step, double learning_rate,
+                              const StepHooks& hooks) {
   Stopwatch whole(options_.device);
   StepResult result;
   Tensors own;

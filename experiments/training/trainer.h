@@ -17,9 +17,16 @@
 #include "experiments/training/model_average.h"
 #include "experiments/training/optimizer.h"
 #include "reports/report.h"
+#include "sbp/base/error.h"
 #include "sbp/execution.h"
 
 namespace sbp::experiments {
+
+// A step on Meta came to an operator that needs values.
+class NeedsValues : public Error {
+ public:
+  using Error::Error;
+};
 
 // Seconds of one step's parts, summed over its batches; waiting for them is not in it.
 struct StepDurations {
@@ -81,7 +88,8 @@ class Trainer {
           const TrainerOptions& options);
 
   // One update, from the mean gradient of `accumulate` batches of one size. `step` counts updates
-  // from 0; masks are keyed by step * accumulate + index, so that no two batches share one.
+  // from 0; masks are keyed by step * accumulate + index, so that no two batches share one. Throws
+  // NeedsValues where it cannot be made on Meta.
   StepResult step(const NextBatch& next, std::int64_t step, double learning_rate,
                   const StepHooks& hooks = {});
   // The same batch each time.
@@ -121,6 +129,8 @@ class Trainer {
   const std::optional<LossScaler>& loss_scaler() const { return loss_scaler_; }
 
  private:
+  StepResult make_step(const NextBatch& next, std::int64_t step, double learning_rate,
+                       const StepHooks& hooks);
   // What one batch leaves alive until the next one, or to the end of the step.
   struct Tensors {
     at::Tensor images, targets, logits, loss;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "experiments/runs/run_options.h"
@@ -21,10 +20,8 @@ struct DryRunCase {
 // and precision; its variants under the main strategies; some models under every other setting.
 std::vector<DryRunCase> all_cases(const std::vector<std::string>& models = {});
 
-// Some tenth of them: every model, every strategy and every setting at least once.
+// Some tenth of them: every strategy, every setting and every model that is not large at least
+// once.
 std::vector<DryRunCase> some_cases();
-// No size of its own can be made small, and its layers are those of a smaller one: left out of
-// some_cases().
-bool is_large_model(std::string_view spec);
 
 }  // namespace sbp::tests

@@ -1,4 +1,7 @@
 // What a training step and an evaluation do, seen from outside.
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/zeros.h>
+
 #include <cmath>
 #include <memory>
 
@@ -49,6 +52,24 @@ std::unique_ptr<Setup> make_setup(std::unique_ptr<Model> model, const std::strin
 std::unique_ptr<Model> small_vit() {
   return make_vit({.image = 8, .patch = 4, .dim = 8, .depth = 1, .heads = 2, .classes = 10}, {});
 }
+
+// Drops the pixels that are exactly 0: how many there are, only the data says.
+class PickyModel final : public Model {
+ public:
+  explicit PickyModel(at::Device device) : Model(kInput) {
+    const LayerId layer = sites_.layers().add("head", "linear");
+    weight_ = at::zeros({3 * 8 * 8, 10}, at::TensorOptions(device)).requires_grad_(true);
+    parameters_.push_back({"head.weight", weight_, layer});
+  }
+  at::Tensor forward(Execution&, const at::Tensor& images) override {
+    const at::Tensor rows = images.flatten(1);
+    const at::Tensor lit = rows.select(0, 0).nonzero().squeeze(1);
+    return at::matmul(rows.index_select(1, lit), weight_.index_select(0, lit));
+  }
+
+ private:
+  at::Tensor weight_;
+};
 
 DataSource synthetic() {
   return open_data(parse_spec("synthetic:samples=64", "data", data_schemas()), kInput, 1);
@@ -140,6 +161,19 @@ TEST_CASE("top-1 and top-5 count ranks, and ties count against") {
   CHECK(ranked.top5 ==
         doctest::Approx(static_cast<double>(count[0] + count[1] + count[2] + count[3] + count[4]) /
                         all));
+}
+
+TEST_CASE("a dry run of what needs values says so, and names the operator") {
+  const DataSource data = synthetic();
+  const Batch batch = first_batch(data);
+  const auto on_cpu = make_setup(std::make_unique<PickyModel>(at::kCPU), "full");
+  CHECK(on_cpu->trainer->step(batch, 0, 0.1).problem == "");
+  const auto dry =
+      make_setup(std::make_unique<PickyModel>(at::kMeta), "full", {.device = at::kMeta});
+  CHECK_THROWS_WITH_AS(dry->trainer->step(batch, 0, 0.1),
+                       "a dry run, which computes no values, cannot go past 'aten::nonzero': what "
+                       "it gives depends on them; use --device cpu",
+                       NeedsValues);
 }
 
 }  // namespace
