@@ -222,8 +222,8 @@ class DeviceWatch final : public TraceListener {
   }
 
   void add_block(std::uint64_t address, std::int64_t bytes) {
-    auto block = std::make_unique<Block>(
-        Block{.previous = nullptr, .next = nullptr, .bytes = bytes, .address = address});
+    auto block = std::make_unique<LiveBlock>(
+        LiveBlock{.previous = nullptr, .next = nullptr, .bytes = bytes, .address = address});
     const auto [place, is_new] = blocks_.try_emplace(address, std::move(block));
     if (is_new) live_blocks(DeviceId::Kind::cuda).add(*place->second);
   }
@@ -250,7 +250,7 @@ class DeviceWatch final : public TraceListener {
 
   const DeviceId device_;
   std::mutex lock_;
-  std::unordered_map<std::uint64_t, std::unique_ptr<Block>> blocks_;  // live, by address
+  std::unordered_map<std::uint64_t, std::unique_ptr<LiveBlock>> blocks_;  // live, by address
   AllocatorTrace trace_;
   bool logging_ = false;
 

@@ -15,7 +15,7 @@ namespace {
 
 // Note [Block header]: a block is laid out as
 //
-//   | Block, padded to 64 bytes | the bytes asked for ... |
+//   | LiveBlock, padded to 64 bytes | the bytes asked for ... |
 //   ^ posix_memalign            ^ data pointer = context of the DataPtr
 //
 // so the deleter finds size and links from the data pointer alone, and the data keeps the
@@ -23,7 +23,7 @@ namespace {
 // that context and data pointer are the same.
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kHeaderBytes = 64;
-static_assert(sizeof(Block) <= kHeaderBytes);
+static_assert(sizeof(LiveBlock) <= kHeaderBytes);
 
 constexpr std::size_t kMostBytes =
     static_cast<std::size_t>(std::numeric_limits<std::int64_t>::max()) - kHeaderBytes;
@@ -33,7 +33,7 @@ constexpr std::uint8_t kPriority = 100;
 
 void free_block(void* data) {
   if (data == nullptr) return;
-  auto* block = reinterpret_cast<Block*>(static_cast<std::byte*>(data) - kHeaderBytes);
+  auto* block = reinterpret_cast<LiveBlock*>(static_cast<std::byte*>(data) - kHeaderBytes);
   live_blocks(DeviceId::Kind::cpu).remove(*block);
   std::free(block);
 }
@@ -54,10 +54,10 @@ class CountingCpuAllocator final : public c10::Allocator {
       fail(bytes);
     }
     std::byte* data = static_cast<std::byte*>(memory) + kHeaderBytes;
-    auto* block = new (memory) Block{.previous = nullptr,
-                                     .next = nullptr,
-                                     .bytes = static_cast<std::int64_t>(bytes),
-                                     .address = reinterpret_cast<std::uint64_t>(data)};
+    auto* block = new (memory) LiveBlock{.previous = nullptr,
+                                         .next = nullptr,
+                                         .bytes = static_cast<std::int64_t>(bytes),
+                                         .address = reinterpret_cast<std::uint64_t>(data)};
     if (!live_blocks(DeviceId::Kind::cpu).add(*block)) {
       std::free(memory);
       fail(bytes);

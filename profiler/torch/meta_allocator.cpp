@@ -22,7 +22,7 @@ constinit std::atomic<std::uint64_t> next_address{kFirstAddress};
 
 void free_block(void* context) {
   if (context == nullptr) return;
-  auto* block = static_cast<Block*>(context);
+  auto* block = static_cast<LiveBlock*>(context);
   live_blocks(DeviceId::Kind::meta).remove(*block);
   delete block;
 }
@@ -37,10 +37,10 @@ class CountingMetaAllocator final : public c10::Allocator {
                      kMostBytes);
     const std::uint64_t step = (bytes + kAlignment - 1) / kAlignment * kAlignment;
     const std::uint64_t address = next_address.fetch_add(step);
-    auto* block = new Block{.previous = nullptr,
-                            .next = nullptr,
-                            .bytes = static_cast<std::int64_t>(bytes),
-                            .address = address};
+    auto* block = new LiveBlock{.previous = nullptr,
+                                .next = nullptr,
+                                .bytes = static_cast<std::int64_t>(bytes),
+                                .address = address};
     if (!live_blocks(DeviceId::Kind::meta).add(*block)) {
       delete block;
       TORCH_CHECK_WITH(OutOfMemoryError, false, "Meta allocator: cannot account for ", bytes,

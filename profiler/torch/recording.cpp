@@ -29,7 +29,7 @@ void append(Recording& recording, Record& record) noexcept {
   recording.buffer.append(record);
 }
 
-Record block_record(RecordKind kind, const Block& block) noexcept {
+Record block_record(RecordKind kind, const LiveBlock& block) noexcept {
   Record record = is_recording() ? attributed_record(kind) : Record{.kind = kind};
   record.address = block.address;
   record.bytes = block.bytes;
@@ -55,7 +55,7 @@ TraceListener* trace_listener() noexcept {
   return listener;
 }
 
-bool LiveBlocks::add(Block& block) noexcept {
+bool LiveBlocks::add(LiveBlock& block) noexcept {
   Record record = block_record(RecordKind::allocate, block);
   const std::lock_guard guard(lock);
   const std::int64_t before = live_bytes_.load(std::memory_order_relaxed);
@@ -73,7 +73,7 @@ bool LiveBlocks::add(Block& block) noexcept {
   return true;
 }
 
-void LiveBlocks::remove(Block& block) noexcept {
+void LiveBlocks::remove(LiveBlock& block) noexcept {
   Record record = block_record(RecordKind::free, block);
   const std::lock_guard guard(lock);
   Recording* recording = active.load(std::memory_order_relaxed);
@@ -96,7 +96,7 @@ void start_recording(Recording& recording) {
   recording.start = std::chrono::steady_clock::now();
   recording.first_save = next_save.load();
   const LiveBlocks& blocks = live_blocks(recording.device);
-  for (const Block* block = blocks.oldest_; block != nullptr; block = block->next) {
+  for (const LiveBlock* block = blocks.oldest_; block != nullptr; block = block->next) {
     recording.buffer.append({.address = block->address, .bytes = block->bytes});
   }
   active.store(&recording, std::memory_order_release);

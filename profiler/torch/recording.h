@@ -30,9 +30,9 @@ struct Recording {
 };
 
 // One live block. The CPU allocator keeps it in front of the bytes it describes.
-struct Block {
-  Block* previous;
-  Block* next;
+struct LiveBlock {
+  LiveBlock* previous;
+  LiveBlock* next;
   std::int64_t bytes;
   std::uint64_t address;
 };
@@ -44,8 +44,8 @@ class LiveBlocks {
 
   // `block` has bytes and address set and stays in place until it is removed. False, and nothing
   // done, if the sum could no longer be counted.
-  bool add(Block& block) noexcept;
-  void remove(Block& block) noexcept;
+  bool add(LiveBlock& block) noexcept;
+  void remove(LiveBlock& block) noexcept;
 
   std::int64_t live_bytes() const noexcept { return live_bytes_.load(std::memory_order_relaxed); }
   std::int64_t peak_bytes() const noexcept { return peak_bytes_.load(std::memory_order_relaxed); }
@@ -55,8 +55,8 @@ class LiveBlocks {
   friend void start_recording(Recording& recording);
 
   const DeviceId::Kind device_;
-  Block* oldest_ = nullptr;
-  Block* newest_ = nullptr;
+  LiveBlock* oldest_ = nullptr;
+  LiveBlock* newest_ = nullptr;
   std::atomic<std::int64_t> live_bytes_{0};  // written under the lock
   std::atomic<std::int64_t> peak_bytes_{0};
 };

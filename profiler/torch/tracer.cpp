@@ -7,10 +7,9 @@
 #include <span>
 #include <vector>
 
+#include "profiler/torch/operation_watch.h"
 #include "profiler/torch/origin.h"
-#include "profiler/torch/product_watch.h"
 #include "profiler/torch/recording.h"
-#include "profiler/torch/softmax_watch.h"
 #include "sbp/base/error.h"
 
 namespace sbp::profiler {
@@ -46,8 +45,7 @@ class Tracer::Session final : public ScopeObserver {
     older_blocks_ = std::ssize(recording_.buffer.records());
     set_scope_observer(this);
     if (recording_.device == DeviceId::Kind::meta) {
-      products_.emplace();
-      softmaxes_.emplace();
+      operations_.emplace();
     }
     try {
       if (listener_ != nullptr) listener_->trace_started(recording_);
@@ -97,15 +95,13 @@ class Tracer::Session final : public ScopeObserver {
   void halt() noexcept {
     if (listener_ != nullptr) listener_->trace_stopping();
     set_scope_observer(nullptr);
-    products_.reset();
-    softmaxes_.reset();
+    operations_.reset();
     live_at_end_bytes_ = stop_recording();
     running_ = false;
   }
 
   Recording recording_;
-  std::optional<ProductWatch> products_;
-  std::optional<SoftmaxWatch> softmaxes_;
+  std::optional<OperationWatch> operations_;
   std::int64_t older_blocks_ = 0;
   const LayerTable& layers_;
   TraceListener* const listener_ = trace_listener();
