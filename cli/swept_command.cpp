@@ -9,6 +9,7 @@
 #include "experiments/runs/predict_run.h"
 #include "experiments/runs/profile_run.h"
 #include "experiments/runs/run_estimate.h"
+#include "sbp/base/device_id.h"
 #include "sbp/base/error.h"
 
 namespace sbp::cli {
@@ -109,6 +110,8 @@ class RunCommand : public sweep::SweptCommand {
   }
 
   static std::optional<Trial> try_out(experiments::ProfileOptions options) {
+    // Its context and its cache would stay with this process, beside the points'.
+    if (parse_device(options.device).kind == DeviceId::Kind::cuda) return std::nullopt;
     options.warmup = 1;
     options.time_steps = 1;
     const auto start = std::chrono::steady_clock::now();

@@ -558,7 +558,7 @@ reports::CorrelateReport run_correlate(const CorrelateOptions& options, const Pr
     const ResolvedRun run = resolve_run(options);
     check_correlate(options, run);
     prepare_libtorch(run);
-    check_memory(run, correlate_peak_bytes(options, run), "comparing gradients");
+    check_memory(run, "comparing gradients", [&] { return correlate_peak_bytes(options, run); });
     return CorrelateRun(options, progress, run).run();
   } catch (const c10::Error& error) {
     throw Error(

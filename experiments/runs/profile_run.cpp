@@ -79,7 +79,8 @@ class ProfileRun {
 
   reports::ProfileReport run() {
     prepare_libtorch(run_);
-    check_memory(run_, options_.zero_grad);
+    check_memory(run_, "a training step",
+                 [&] { return step_peak_bytes(run_, options_.zero_grad); });
     std::vector<std::string> data_warnings;
     const Batch batch = first_batch(run_, data_warnings);
     const auto resident_before = resident_bytes();

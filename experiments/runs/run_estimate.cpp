@@ -28,7 +28,7 @@ std::int64_t rounded_up(std::int64_t count, std::int64_t unit) {
 std::int64_t step_peak_bytes(const RunOptions& options, ZeroGrad zero_grad) {
   try {
     const ResolvedRun run = resolve_run(options);
-    prepare_libtorch(run);
+    prepare_dry_run(run);
     return step_peak_bytes(run, zero_grad);
   } catch (const c10::Error& error) {
     throw Error(concat("a dry run of '", options.model, "': ", error.what_without_backtrace()));
@@ -38,7 +38,7 @@ std::int64_t step_peak_bytes(const RunOptions& options, ZeroGrad zero_grad) {
 std::int64_t training_peak_bytes(const TrainOptions& options) {
   try {
     const ResolvedRun run = resolve_run(options);
-    prepare_libtorch(run);
+    prepare_dry_run(run);
     return training_peak_bytes(options, run);
   } catch (const c10::Error& error) {
     throw Error(concat("a dry run of '", options.model, "': ", error.what_without_backtrace()));
@@ -55,7 +55,11 @@ DataSize data_size(const RunOptions& options) {
 
 std::int64_t process_bytes(const RunOptions& options, std::int64_t step_peak_bytes,
                            const DataSize& data) {
-  if (options.device == "meta") return kProgramBytes;
+  switch (parse_device(options.device).kind) {
+    case DeviceId::Kind::meta: return kProgramBytes;
+    case DeviceId::Kind::cuda: return kProgramBytes + data.held_bytes;
+    case DeviceId::Kind::cpu: break;
+  }
   return kProgramBytes + data.held_bytes + with_overhead(step_peak_bytes);
 }
 
@@ -101,7 +105,7 @@ std::int64_t correlate_passes(const CorrelateOptions& options, const DataSize& d
 std::int64_t correlate_peak_bytes(const CorrelateOptions& options) {
   try {
     const ResolvedRun run = resolve_run(options);
-    prepare_libtorch(run);
+    prepare_dry_run(run);
     return correlate_peak_bytes(options, run);
   } catch (const c10::Error& error) {
     throw Error(concat("a dry run of '", options.model, "': ", error.what_without_backtrace()));

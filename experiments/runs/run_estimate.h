@@ -22,7 +22,8 @@ struct DataSize {
 DataSize data_size(const RunOptions& options);
 
 // Bytes of the machine that a process takes which runs steps of this peak: what malloc and kernels
-// need beside tensors, the program itself, and its data. On `meta` the program alone.
+// need beside tensors, the program itself, and its data. On `meta` the program alone; on CUDA
+// without tensors, and without what CUDA itself takes of the machine, which is not known.
 std::int64_t process_bytes(const RunOptions& options, std::int64_t step_peak_bytes,
                            const DataSize& data);
 

@@ -1,5 +1,6 @@
 #include "experiments/runs/run_setup.h"
 
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <torch/headeronly/version.h>
 
@@ -117,10 +118,18 @@ ResolvedRun resolve_run(const RunOptions& options) {
   return run;
 }
 
-void prepare_libtorch(const ResolvedRun& run) {
+void prepare_dry_run(const ResolvedRun& run) {
   at::set_num_threads(static_cast<int>(run.options.threads));
   profiler::install_torch_hooks();
-  if (run.device.kind == DeviceId::Kind::cuda) profiler::install_cuda_hooks(run.device);
+}
+
+void prepare_libtorch(const ResolvedRun& run) {
+  prepare_dry_run(run);
+  if (run.device.kind != DeviceId::Kind::cuda) return;
+  profiler::install_cuda_hooks(run.device);
+  // cuDNN would round what fp32 convolutions read to 10 bits (TF32).
+  at::globalContext().setFloat32Precision(at::Float32Backend::CUDA, at::Float32Op::CONV,
+                                          at::Float32Precision::IEEE);
 }
 
 std::unique_ptr<Model> make_model(const ResolvedRun& run, bool on_meta) {
@@ -212,21 +221,17 @@ std::int64_t with_overhead(std::int64_t tensor_peak_bytes) {
   return tensor_peak_bytes / 4 * 5;
 }
 
-void check_memory(const ResolvedRun& run, ZeroGrad zero_grad) {
+void check_memory(const ResolvedRun& run, std::string_view what,
+                  const std::function<std::int64_t()>& tensor_peak_bytes) {
   if (run.device.kind != DeviceId::Kind::cpu) return;
-  std::int64_t peak = 0;
+  const std::optional<std::int64_t> available = available_memory_bytes();
+  if (!available) return;
+  std::int64_t needed = 0;
   try {
-    peak = step_peak_bytes(run, zero_grad);
+    needed = with_overhead(tensor_peak_bytes());
   } catch (const NeedsValues&) {
     return;  // what it needs is not known
   }
-  check_memory(run, peak, "a training step");
-}
-
-void check_memory(const ResolvedRun& run, std::int64_t tensor_peak_bytes, std::string_view what) {
-  const std::optional<std::int64_t> available = available_memory_bytes();
-  if (!available) return;
-  const std::int64_t needed = with_overhead(tensor_peak_bytes);
   if (needed > *available) {
     throw Error(concat(what, " of '", run.options.model, "' at batch '", run.options.batch,
                        "' needs about ", reports::bytes_text(needed), " and the machine has ",

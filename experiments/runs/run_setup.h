@@ -1,8 +1,10 @@
 // From typed options to resolved specs, a plan and a model: what every run does first.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "experiments/data/dataset.h"
@@ -34,8 +36,10 @@ struct ResolvedRun {
 // machine does not have.
 ResolvedRun resolve_run(const RunOptions& options);
 
-// Sets LibTorch up (hooks, threads). Before the first tensor.
+// Sets LibTorch up (hooks, threads, the run's device). Before the first tensor.
 void prepare_libtorch(const ResolvedRun& run);
+// For dry runs alone, whatever the run's device: that is left alone.
+void prepare_dry_run(const ResolvedRun& run);
 
 // The model on the run's device, or on Meta.
 std::unique_ptr<Model> make_model(const ResolvedRun& run, bool on_meta = false);
@@ -64,9 +68,9 @@ std::int64_t with_overhead(std::int64_t tensor_peak_bytes);
 // Bytes that the run's parameters take.
 std::int64_t parameter_bytes(const ResolvedRun& run);
 
-// Throws Error when the machine has less memory than a step of the run needs (cpu only).
-void check_memory(const ResolvedRun& run, ZeroGrad zero_grad);
-// The same for what peaks at so many bytes of tensors; `what` begins the sentence.
-void check_memory(const ResolvedRun& run, std::int64_t tensor_peak_bytes, std::string_view what);
+// Throws Error when the run is the CPU's and the machine has less memory than it needs, of which
+// `tensor_peak_bytes` is asked by a dry run. `what` begins the sentence.
+void check_memory(const ResolvedRun& run, std::string_view what,
+                  const std::function<std::int64_t()>& tensor_peak_bytes);
 
 }  // namespace sbp::experiments

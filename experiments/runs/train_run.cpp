@@ -585,7 +585,7 @@ reports::TrainReport run_train(const TrainOptions& options, const Progress& prog
     check_training(options, run);
     prepare_libtorch(run);
     if (options.evaluate_only) return TrainRun(options, progress, run).evaluate_only();
-    check_memory(run, training_peak_bytes(options, run), "training");
+    check_memory(run, "training", [&] { return training_peak_bytes(options, run); });
     return TrainRun(options, progress, run).run();
   } catch (const c10::Error& error) {
     throw Error(concat("training '", options.model, "': ", error.what_without_backtrace()));

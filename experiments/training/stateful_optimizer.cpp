@@ -10,14 +10,12 @@
 namespace sbp::experiments {
 namespace {
 
-// A copy of `stored` that lies in memory as the parameter's own state would.
+// A copy of `stored`, on the parameter's device, that lies in memory as its own state would.
 at::Tensor state_like(const Parameter& owner, const std::string& name, const at::Tensor& stored) {
-  if (stored.sizes() != owner.value.sizes() || stored.scalar_type() != owner.value.scalar_type() ||
-      stored.device() != owner.value.device()) {
+  if (stored.sizes() != owner.value.sizes() || stored.scalar_type() != owner.value.scalar_type()) {
     throw Error(concat("loading the optimizer's ", name, " of '", owner.name, "': it is ",
-                       stored.toString(), " ", stored.sizes(), " on ", stored.device().str(),
-                       " and the parameter is ", owner.value.toString(), " ", owner.value.sizes(),
-                       " on ", owner.value.device().str()));
+                       stored.toString(), " ", stored.sizes(), " and the parameter is ",
+                       owner.value.toString(), " ", owner.value.sizes()));
   }
   return at::empty_like(owner.value.detach()).copy_(stored);
 }

@@ -35,14 +35,6 @@ BlockId BlockPool::take(std::uint32_t stream, FreeBlocks::Place place) {
   return id;
 }
 
-std::int64_t BlockPool::largest_free_bytes() const {
-  std::int64_t largest = 0;
-  for (const StreamBlocks& blocks : streams_) {
-    if (const FreeBlock* entry = blocks.free.largest()) largest = std::max(largest, entry->bytes);
-  }
-  return largest;
-}
-
 void BlockPool::append_whole(BlockId id) {
   Block& block = blocks_[id];
   block.older = youngest_;

@@ -41,8 +41,6 @@ class BlockPool {
   std::int64_t age(BlockId id) const { return searches_ - blocks_[id].searches_at_entry; }
   std::int64_t total_age() const { return whole_count_ * searches_ - whole_entries_; }
 
-  std::int64_t largest_free_bytes() const;
-
  private:
   struct StreamBlocks {
     int stream = 0;

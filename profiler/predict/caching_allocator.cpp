@@ -289,13 +289,6 @@ std::vector<Segment> CachingAllocator::segments() const {
   return list_segments(state_->heap());
 }
 
-std::int64_t CachingAllocator::largest_obtainable_bytes() const {
-  const Heap& heap = state_->heap();
-  const std::int64_t capacity = heap.options.limit_bytes.value_or(heap.options.device_total_bytes);
-  return std::max({capacity - heap.reserved_bytes(), heap.small_pool.largest_free_bytes(),
-                   heap.large_pool.largest_free_bytes()});
-}
-
 void CachingAllocator::observe_segments(SegmentObserver observer) {
   state_->heap().observer = std::move(observer);
 }

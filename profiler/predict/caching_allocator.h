@@ -84,11 +84,6 @@ class CachingAllocator {
   // By address.
   std::vector<Segment> segments() const;
 
-  // What a library that sizes its workspace by what is to be had is told (cacheInfo): the larger of
-  // the largest free block, of any stream, and of what the limit leaves (without a limit: of
-  // device_total_bytes). A request of so much need not succeed.
-  std::int64_t largest_obtainable_bytes() const;
-
   // Told of every segment event from now on; an empty function: nobody.
   void observe_segments(SegmentObserver observer);
 

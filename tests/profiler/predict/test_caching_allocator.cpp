@@ -138,24 +138,6 @@ TEST_CASE("caching allocator: what was used on another stream waits for it") {
   CHECK(total.active.current == 10 * kMiB);
 }
 
-TEST_CASE("caching allocator: the largest block to be had") {
-  CachingAllocator allocator(limited(100 * kMiB));
-  CHECK(allocator.largest_obtainable_bytes() == 100 * kMiB);
-  const Handle large = held(allocator, 70 * kMiB);
-  held(allocator, 5 * kMiB);
-  CHECK(allocator.largest_obtainable_bytes() == 15 * kMiB);  // the rest of 20 MiB
-  const Handle other = held(allocator, 10 * kMiB, 1);
-  CHECK(allocator.largest_obtainable_bytes() == 15 * kMiB);
-  allocator.free(large);
-  CHECK(allocator.largest_obtainable_bytes() == 70 * kMiB);
-  allocator.free(other);
-  allocator.empty_cache();
-  CHECK(allocator.largest_obtainable_bytes() == 80 * kMiB);
-  CachingAllocator endless((AllocatorOptions()));
-  held(endless, 1);
-  CHECK(endless.largest_obtainable_bytes() == 16 * kGibibyte - 2 * kMiB);
-}
-
 TEST_CASE("caching allocator: segments are told of as they come and go") {
   std::vector<SegmentEvent> events;
   CachingAllocator allocator((AllocatorOptions()));

@@ -224,6 +224,15 @@ TEST_CASE("an optimizer that loads another's state goes on bit for bit") {
   }
 }
 
+TEST_CASE("state that was read on the CPU goes to the parameter's device") {
+  const std::vector<Parameter> parameters = two_parameters(at::kFloat, at::kMeta);
+  const auto adam = optimizer_of("adamw", parameters);
+  adam->load_state(3, [](const Parameter&, const std::string&) { return at::full({2}, 0.5); });
+  const auto state = state_of(*adam);
+  CHECK(state.size() == 4);
+  for (const auto& [name, tensor] : state) CHECK(tensor.is_meta());
+}
+
 TEST_CASE("state that does not fit is refused, and so is half a state") {
   const std::vector<Parameter> parameters = two_parameters();
   const auto loading = [&](const std::function<at::Tensor(const std::string&)>& stored) {
