@@ -12,7 +12,7 @@ std::string listing(const std::string& topic) {
   if (topic == "augmentations") return schemas_text(experiments::augmentation_schemas());
   if (topic == "precisions") return schemas_text(experiments::precision_schemas());
   if (topic == "schedules") return schemas_text(experiments::schedule_schemas());
-  if (topic == "gpus") return schemas_text(experiments::gpu_schemas());
+  if (topic == "gpus") return schemas_of_same_keys_text(experiments::gpu_schemas());
   return schemas_text(experiments::optimizer_schemas());
 }
 

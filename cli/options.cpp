@@ -1,6 +1,11 @@
 #include "cli/options.h"
 
+#include <algorithm>
+#include <array>
+#include <string_view>
+
 #include "cli/option_groups.h"
+#include "sbp/base/device_id.h"
 #include "sbp/base/error.h"
 
 namespace sbp::cli {
@@ -21,7 +26,7 @@ constexpr const char* kProfileExamples =
     "  sbp-profile --strategy sbp:keep=0.25,mask=random --print-plan\n"
     "  sbp-profile --model vit_base_patch16_224 --batch 64 --device meta\n"
     "  sbp-profile --model vit_base_patch16_224 --batch 64 --predict a100\n"
-    "  sbp-profile --model resnet50 --predict rtx3060:memory=12GiB --largest-batch\n"
+    "  sbp-profile --model resnet50 --predict rtx3060:memory=8GiB --largest-batch\n"
     "  sbp-profile --published experiments/recipes/published\n"
     "  sbp-profile --list strategies";
 
@@ -101,9 +106,22 @@ void check_given(const std::vector<GivenOption>& given, const experiments::Profi
       throw UsageError(concat("--", name, " is of a step that runs; leave it or --predict out"));
     }
   }
-  if (predicts && run.device.starts_with("cuda")) {
+  if (predicts && parse_device(run.device).kind == DeviceId::Kind::cuda) {
     throw UsageError(
         concat("--device '", run.device, "' runs the step; to predict without a GPU leave it out"));
+  }
+}
+
+// Published figures bring their runs along.
+void check_given_with_published(const std::vector<GivenOption>& given) {
+  constexpr std::array<std::string_view, 8> kAllowed = {"published", "predict", "output", "json",
+                                                        "quiet",     "force",   "top",    "list"};
+  for (const GivenOption& option : given) {
+    if (std::ranges::count(kAllowed, option.name) == 0) {
+      throw UsageError(concat("--", option.name,
+                              " is not an option of --published, whose files say "
+                              "what is run; leave it out"));
+    }
   }
 }
 
@@ -121,7 +139,7 @@ void add_profile_run_options(Parser& parser, ProfileTargets& targets) {
   add_image_options(parser, targets.run);
   parser.group("Memory of a GPU, predicted (nothing is computed, and no GPU is needed)");
   parser.text(
-      {"--predict", "SPEC", "for this GPU: a100, rtx3060:memory=12GiB, FILE.json; --list gpus"},
+      {"--predict", "SPEC", "for this GPU: a100, rtx3060:memory=8GiB, FILE.json; --list gpus"},
       targets.run.predict);
   parser.text({"--allocator", "SPEC", "of PyTorch's allocator: expandable_segments=true, ..."},
               targets.run.allocator);
@@ -163,7 +181,11 @@ std::variant<ProfileCommand, Answer> parse_profile(const std::vector<std::string
   add_list_option(parser, command.list);
   if (auto answer = parser.parse(arguments)) return Answer{*answer};
 
-  check_given(parser.given(), targets.run);
+  if (command.published.empty()) {
+    check_given(parser.given(), targets.run);
+  } else {
+    check_given_with_published(parser.given());
+  }
   if (command.print_plan && !command.output.path.empty()) {
     throw UsageError("--print-plan makes no report; leave --output out, or print with --json");
   }

@@ -52,6 +52,9 @@ ExitCode profile(const std::vector<std::string>& arguments) {
   }
   if (command.print_plan) return print_plan(command);
 
+  if (command.run.keep_blocks && command.output.path.empty() && !command.output.json) {
+    throw UsageError("--blocks keeps them in the report, which is not written; add --output FILE");
+  }
   const Delivery delivery("sbp-profile", command.output);
   RunWatch watch(command.output.quiet);
   if (!command.published.empty()) {

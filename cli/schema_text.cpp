@@ -1,5 +1,7 @@
 #include "cli/schema_text.h"
 
+#include <algorithm>
+
 #include "reports/format.h"
 #include "reports/table.h"
 #include "sbp/base/error.h"
@@ -42,6 +44,30 @@ std::string schemas_text(std::span<const SpecSchema> schemas) {
     text += table.text(4);
   }
   return text;
+}
+
+std::string schemas_of_same_keys_text(std::span<const SpecSchema> schemas) {
+  const std::vector<KeySchema>& keys = schemas.front().keys;
+  const auto differs = [&](std::size_t key) {
+    return std::ranges::any_of(schemas, [&](const SpecSchema& schema) {
+      return schema.keys[key].default_value != keys[key].default_value;
+    });
+  };
+  reports::Table names({{""}, {""}, {""}});
+  for (const SpecSchema& schema : schemas) {
+    std::vector<std::string> own;
+    for (std::size_t key = 0; key < keys.size(); ++key) {
+      if (!differs(key)) continue;
+      own.push_back(concat(keys[key].key, "=", schema.keys[key].default_value));
+    }
+    names.add({schema.name, schema.summary, join(own, ",")});
+  }
+  reports::Table table({{""}, {""}, {""}});
+  for (std::size_t key = 0; key < keys.size(); ++key) {
+    table.add({differs(key) ? keys[key].key : concat(keys[key].key, "=", keys[key].default_value),
+               values_text(keys[key]), keys[key].help});
+  }
+  return names.text() + "each with\n" + table.text(4);
 }
 
 }  // namespace sbp::cli

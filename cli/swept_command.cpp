@@ -89,7 +89,9 @@ class RunCommand : public sweep::SweptCommand {
     return concat(options.model, "\n", options.data, "\n", options.strategy, "\n",
                   options.optimizer, "\n", options.device, "\n", options.precision, "\n",
                   options.augment, "\n", options.batch, " ", options.accumulate, " ",
-                  options.clip_norm, " ", options.ema, " ", static_cast<int>(options.zero_grad));
+                  options.clip_norm, " ", options.ema, " ", static_cast<int>(options.zero_grad),
+                  "\n", options.predict, "\n", options.allocator, "\n", options.predict_steps, " ",
+                  static_cast<int>(options.loop));
   }
 
   std::int64_t peak_of(experiments::ProfileOptions options) {
@@ -97,16 +99,23 @@ class RunCommand : public sweep::SweptCommand {
     const auto found = peaks_.find(key);
     if (found != peaks_.end()) return found->second;
     options.seed = 0;  // so that it does not matter which point comes first
-    return peaks_[key] = experiments::step_peak_bytes(options, options.zero_grad);
+    return peaks_[key] = options.predict.empty()
+                             ? experiments::step_peak_bytes(options, options.zero_grad)
+                             : predicted_peak_bytes(options);
   }
 
   const std::optional<Trial>& trial_of(experiments::ProfileOptions options) {
     const std::string key =
-        concat(step_key(options), " ", options.threads, "\n", options.predict, "\n",
-               options.allocator, "\n", options.predict_steps, " ", options.largest_batch);
+        concat(step_key(options), " ", options.threads, " ", options.largest_batch);
     const auto found = trials_.find(key);
     if (found != trials_.end()) return found->second;
     return trials_[key] = try_out(std::move(options));
+  }
+
+  // On the card.
+  static std::int64_t predicted_peak_bytes(experiments::ProfileOptions options) {
+    options.largest_batch = false;
+    return experiments::run_prediction(options).prediction.peak_device_bytes;
   }
 
   static std::optional<Trial> try_out(experiments::ProfileOptions options) {

@@ -13,13 +13,14 @@ namespace {
 using predict::Prediction;
 
 std::string moment_text(const predict::Moment& moment) {
-  std::string text = moment.step == 0 ? std::string("before the first step")
-                                      : concat(to_string(moment.phase), " of step ", moment.step);
+  std::string text = moment.step == 0
+                         ? std::string("before the first step")
+                         : concat("in ", to_string(moment.phase), " of step ", moment.step);
   if (!moment.layer.empty()) text += ", at " + moment.layer;
   return text;
 }
 
-std::string fit_text(const predict::Fit& fit) {
+std::string fit_text(const predict::Fit& fit, const predict::Interval& interval) {
   if (fit.fits) {
     std::string text = concat("yes, in ", bytes_text(fit.peak_device_bytes), " of ",
                               bytes_text(fit.capacity_bytes));
@@ -27,15 +28,31 @@ std::string fit_text(const predict::Fit& fit) {
       text += concat(", giving cached memory back ", count_text(fit.retries),
                      fit.retries == 1 ? " time" : " times");
     }
-    return text;
+    const bool is_sure = interval.high_bytes <= fit.capacity_bytes;
+    return is_sure ? text : text + "; not for sure: it may peak above that";
   }
   return concat("no, not in ", bytes_text(fit.capacity_bytes), ": ", bytes_text(fit.failed_bytes),
-                " more are asked for in ", moment_text(fit.failed_at.value_or(predict::Moment{})));
+                " more are asked for ", moment_text(fit.failed_at.value_or(predict::Moment{})));
+}
+
+std::string largest_batch_text(const predict::LargestBatch& largest) {
+  if (largest.batch == 0) return "not even 1 fits";
+  std::string text =
+      concat(count_text(largest.batch), largest.bound ? "" : " or more", ", in ",
+             bytes_text(largest.peak_device_bytes), "; ",
+             largest.cautious_batch == 0 ? "none" : count_text(largest.cautious_batch),
+             " if it peaks at the upper end of what is likely");
+  if (largest.bound) {
+    text +=
+        concat("; none from ", count_text(*largest.bound), " on, where tensors alone take more");
+  }
+  return text;
 }
 
 std::string accuracy_text(const predict::Accuracy& accuracy) {
   if (accuracy.runs == 0) return "not known: scored on no run that was read on a card";
-  return concat("of ", count_text(accuracy.runs), " runs read on cards: median error ",
+  const std::string what = accuracy.runs_of.empty() ? "" : concat(" of ", accuracy.runs_of);
+  return concat("on ", count_text(accuracy.runs), " runs", what, ", read there: median error ",
                 number_text(100 * accuracy.median_error, 1), " %, worst ",
                 number_text(100 * accuracy.worst_error, 1), " %, too low in ",
                 number_text(100 * accuracy.under_estimate_rate, 0), " %, by more than 5 % in ",
@@ -50,6 +67,7 @@ std::string name_of_card(const Prediction& prediction) {
 std::string peak_text(const Prediction& prediction) {
   std::string text =
       concat(bytes_text(prediction.peak_device_bytes), " on ", name_of_card(prediction));
+  if (prediction.fits && !prediction.fits->fits) text += " without end";
   if (prediction.accuracy.runs > 0) {
     text += concat(", most likely between ", bytes_text(prediction.interval.low_bytes), " and ",
                    bytes_text(prediction.interval.high_bytes));
@@ -61,18 +79,17 @@ std::string peak_text(const Prediction& prediction) {
 Facts facts_of(const PredictionReport& report) {
   const Prediction& prediction = report.prediction;
   Facts facts = {{"peaks at", peak_text(prediction)}};
-  if (prediction.fits) facts.emplace_back("fits", fit_text(*prediction.fits));
+  if (prediction.fits) {
+    facts.emplace_back("fits", fit_text(*prediction.fits, prediction.interval));
+  }
   if (prediction.largest_batch) {
     const predict::LargestBatch& largest = *prediction.largest_batch;
-    facts.emplace_back("largest batch", largest.batch == 0
-                                            ? std::string("not even 1 fits")
-                                            : concat(count_text(largest.batch), ", in ",
-                                                     bytes_text(largest.peak_device_bytes)));
+    facts.emplace_back("largest batch", largest_batch_text(largest));
   }
   facts.emplace_back("how good", accuracy_text(prediction.accuracy));
-  facts.emplace_back("allocated", concat(bytes_text(prediction.peak_allocated_bytes),
-                                         " at most, in ", moment_text(prediction.allocated_peak)));
-  facts.emplace_back("reserved", concat(bytes_text(prediction.peak_reserved_bytes), " at most, in ",
+  facts.emplace_back("allocated", concat(bytes_text(prediction.peak_allocated_bytes), " at most, ",
+                                         moment_text(prediction.allocated_peak)));
+  facts.emplace_back("reserved", concat(bytes_text(prediction.peak_reserved_bytes), " at most, ",
                                         moment_text(prediction.reserved_peak)));
   facts.emplace_back("saved", saved_text(report.saved));
   return facts;

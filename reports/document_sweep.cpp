@@ -27,12 +27,14 @@ constexpr const char* kNoAxis = "the axis names nothing of this point";
 constexpr const char* kNoFigure = "no finished point has this figure";
 
 // Figures that the text of a sweep leaves to programs: others say nearly the same.
-constexpr std::array<std::string_view, 5> kForPrograms = {
-    "transient_peak_bytes", "saved_index_bytes", "top5", "local_cosine", "samples_per_second"};
+constexpr std::array<std::string_view, 6> kForPrograms = {
+    "capacity_bytes", "transient_peak_bytes", "saved_index_bytes",
+    "top5",           "local_cosine",         "samples_per_second"};
 // What groups are compared by.
-constexpr std::array<std::string_view, 9> kCompared = {
-    "peak_bytes", "device_peak_bytes", "saved_distinct_bytes", "train_loss", "test_loss", "top1",
-    "cosine",     "relative_error",    "step_seconds"};
+constexpr std::array<std::string_view, 11> kCompared = {
+    "peak_bytes",  "device_peak_bytes", "fits", "largest_batch", "saved_distinct_bytes",
+    "train_loss",  "test_loss",         "top1", "cosine",        "relative_error",
+    "step_seconds"};
 
 bool is_one_of(std::string_view name, std::span<const std::string_view> names) {
   return std::ranges::find(names, name) != names.end();

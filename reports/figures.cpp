@@ -64,6 +64,13 @@ PointFigures figures_of(const PredictionReport& report) {
   figures.effective_keep_ratio = report.strategy.effective_keep_ratio;
   figures.peak_bytes = report.prediction.peak_requested_bytes;
   figures.device_peak_bytes = report.prediction.peak_device_bytes;
+  if (report.prediction.fits) {
+    figures.capacity_bytes = report.prediction.fits->capacity_bytes;
+    figures.fits = report.prediction.fits->fits ? 1 : 0;
+  }
+  if (report.prediction.largest_batch) {
+    figures.largest_batch = report.prediction.largest_batch->batch;
+  }
   figures.saved_distinct_bytes = report.saved.distinct_bytes;
   figures.saved_index_bytes = report.saved.index_bytes;
   return figures;
@@ -112,6 +119,7 @@ PointFigures figures_of(const CorrelateReport& report, const StrategyFidelity& s
 
 Cell figure_cell(std::string_view name, std::int64_t value) {
   if (name.ends_with("_bytes")) return cell::Bytes{value};
+  if (name == "fits") return cell::Word{value != 0 ? "yes" : "no"};
   return cell::Count{value};
 }
 
@@ -119,8 +127,9 @@ Cell figure_cell(std::string_view name, double value) {
   // Means of bytes over seeds.
   if (name.ends_with("_bytes")) return cell::MeanBytes{value};
   if (name.ends_with("_seconds")) return cell::Seconds{value};
-  if (name == "top1" || name == "top5") return cell::Percent{value};
-  if (name == "batch") return cell::Number{value, std::trunc(value) == value ? 0 : 1};
+  if (name == "top1" || name == "top5" || name == "fits") return cell::Percent{value};
+  if (name == "batch" || name == "largest_batch")
+    return cell::Number{value, std::trunc(value) == value ? 0 : 1};
   // Mostly far below 1: digits after the first that is not 0.
   if (name == "noise_ratio") return cell::Number{value, -1};
   return cell::Number{value, name == "samples_per_second" ? 1 : 4};
@@ -128,6 +137,7 @@ Cell figure_cell(std::string_view name, double value) {
 
 DataTable::Column figure_column(const std::string& name) {
   DataTable::Column column{name};
+  if (name == "device_peak_bytes") column.heading = "peak on the card";
   if (name == "top1") column.heading = "top-1";
   if (name == "top5") column.heading = "top-5";
   if (name == "step_seconds") column.heading = "step time";

@@ -44,6 +44,7 @@ Json overheads_json(const std::vector<predict::NamedBytes>& overheads) {
 Json accuracy_json(const predict::Accuracy& accuracy) {
   Json object = Json::object();
   object["runs"] = accuracy.runs;
+  object["runs_of"] = accuracy.runs_of;
   object["median_error"] = accuracy.median_error;
   object["ninetieth_percentile_error"] = accuracy.ninetieth_percentile_error;
   object["worst_error"] = accuracy.worst_error;
@@ -90,6 +91,12 @@ Json prediction_json(const Prediction& prediction) {
     Json batch = Json::object();
     batch["batch"] = prediction.largest_batch->batch;
     batch["peak_device_bytes"] = prediction.largest_batch->peak_device_bytes;
+    batch["cautious_batch"] = prediction.largest_batch->cautious_batch;
+    if (prediction.largest_batch->bound) {
+      batch["bound"] = *prediction.largest_batch->bound;
+    } else {
+      set_unknown(batch, "bound", "no batch that was tried takes more than the card has");
+    }
     object["largest_batch"] = std::move(batch);
   } else {
     set_unknown(object, "largest_batch", "not searched for; sbp-profile --largest-batch does");
@@ -128,6 +135,7 @@ predict::LayerBytes read_layer(const Node& node) {
 
 predict::Accuracy read_accuracy(const Node& node) {
   return {.runs = node["runs"].integer(),
+          .runs_of = node.has("runs_of") ? node["runs_of"].text() : std::string(),
           .median_error = node["median_error"].real(),
           .ninetieth_percentile_error = node["ninetieth_percentile_error"].real(),
           .worst_error = node["worst_error"].real(),
@@ -148,8 +156,11 @@ predict::Fit read_fit(const Node& node) {
 }
 
 predict::LargestBatch read_largest_batch(const Node& node) {
+  const auto integer = [](const Node& bound) { return bound.integer(); };
   return {.batch = node["batch"].integer(),
-          .peak_device_bytes = node["peak_device_bytes"].integer()};
+          .peak_device_bytes = node["peak_device_bytes"].integer(),
+          .cautious_batch = node.has("cautious_batch") ? node["cautious_batch"].integer() : 0,
+          .bound = optional_part(node, "bound", integer)};
 }
 
 predict::Interval read_interval(const Node& node) {

@@ -351,6 +351,9 @@ struct PointFigures {
   std::optional<double> effective_keep_ratio;
   std::optional<std::int64_t> peak_bytes;
   std::optional<std::int64_t> device_peak_bytes;  // of the process on a GPU
+  std::optional<std::int64_t> capacity_bytes;     // of that GPU
+  std::optional<std::int64_t> fits;               // 1: the run completes there, 0: it does not
+  std::optional<std::int64_t> largest_batch;      // that was found to fit there
   std::optional<std::int64_t> transient_peak_bytes;
   std::optional<std::int64_t> saved_distinct_bytes;
   std::optional<std::int64_t> saved_index_bytes;

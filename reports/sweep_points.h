@@ -24,6 +24,9 @@ void each_figure(Figures& figures, Visit visit) {
   visit("effective_keep_ratio", figures.effective_keep_ratio);
   visit("peak_bytes", figures.peak_bytes);
   visit("device_peak_bytes", figures.device_peak_bytes);
+  visit("capacity_bytes", figures.capacity_bytes);
+  visit("fits", figures.fits);
+  visit("largest_batch", figures.largest_batch);
   visit("transient_peak_bytes", figures.transient_peak_bytes);
   visit("saved_distinct_bytes", figures.saved_distinct_bytes);
   visit("saved_index_bytes", figures.saved_index_bytes);

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <map>
+#include <optional>
 
 #include "experiments/recipes/device_file.h"
 #include "experiments/runs/catalogue.h"
@@ -85,7 +86,8 @@ class PredictRun {
     reports::PredictionReport report;
     {
       DryTrainer dry(run_, dry_options());
-      const profiler::Trace trace = traced_dry_steps(dry, options_.predict_steps);
+      const profiler::Trace trace = traced_steps(dry);
+      check_interrupted();
       report.prediction =
           predict::predict(predict::workload_of(trace), device_, allocator_, options_.keep_blocks);
       const profiler::MemoryProfile memory = profiler::analyse(trace);
@@ -102,7 +104,18 @@ class PredictRun {
  private:
   predict::Workload workload_of_steps(const ResolvedRun& run) const {
     DryTrainer dry(run, dry_options());
-    return predict::workload_of(traced_dry_steps(dry, options_.predict_steps));
+    return predict::workload_of(traced_steps(dry));
+  }
+
+  profiler::Trace traced_steps(DryTrainer& dry) const {
+    return traced_dry_steps(dry, options_.predict_steps, [this] { check_interrupted(); });
+  }
+
+  void check_interrupted() const {
+    if (progress_.interrupted && progress_.interrupted()) {
+      throw Error("interrupted before the prediction was made; nothing was written",
+                  ExitCode::interrupted);
+    }
   }
 
   DryOptions dry_options() const {
@@ -128,33 +141,36 @@ class PredictRun {
     report.header.warnings = plan_warnings(plan, kept_rows);
   }
 
-  predict::Fit fit_of(std::int64_t batch) {
-    if (progress_.interrupted && progress_.interrupted()) {
-      throw Error("interrupted before the largest batch was found; nothing was written",
-                  ExitCode::interrupted);
-    }
+  // Nothing where the model cannot do this batch, such as a batch norm of one value.
+  std::optional<predict::Workload> workload_at(std::int64_t batch) const {
     if (progress_.step) progress_.step(0, 0, concat("trying batch ", batch));
     ResolvedRun run = run_;
     run.options.batch = batch;
-    return predict::fit(workload_of_steps(run), device_, allocator_);
+    try {
+      return workload_of_steps(run);
+    } catch (const Error& error) {
+      if (error.code() == ExitCode::interrupted) throw;
+      return std::nullopt;
+    }
   }
 
-  // Doubles until it no longer fits, then halves what lies between.
-  predict::LargestBatch largest_batch() {
-    predict::LargestBatch best;
-    const auto try_batch = [&](std::int64_t batch) {
-      const predict::Fit fit = fit_of(batch);
-      if (fit.fits) best = {batch, fit.peak_device_bytes};
-      return fit.fits;
+  predict::LargestBatch largest_batch() const {
+    std::map<std::int64_t, std::optional<predict::Workload>> workloads;
+    const auto search = [&](const predict::DeviceProfile& device) {
+      return predict::find_largest_batch(
+          run_.options.batch, kMostBatch, [&](std::int64_t batch) -> predict::BatchTrial {
+            check_interrupted();
+            auto known = workloads.find(batch);
+            if (known == workloads.end()) {
+              known = workloads.emplace(batch, workload_at(batch)).first;
+            }
+            if (!known->second) return {};
+            return predict::try_batch(*known->second, device, allocator_);
+          });
     };
-    std::int64_t fails = run_.options.batch;
-    while (fails <= kMostBatch && try_batch(fails)) fails *= 2;
-    fails = std::min(fails, kMostBatch + 1);
-    while (fails - best.batch > 1) {
-      const std::int64_t middle = best.batch + (fails - best.batch) / 2;
-      if (!try_batch(middle)) fails = middle;
-    }
-    return best;
+    predict::LargestBatch largest = search(device_);
+    largest.cautious_batch = search(predict::with_margin(device_)).batch;
+    return largest;
   }
 
   ProfileOptions options_;

@@ -74,12 +74,14 @@ TracedStep traced_step(Trainer& trainer, const Model& model, const Optimizer& op
   return traced;
 }
 
-profiler::Trace traced_dry_steps(DryTrainer& dry, std::int64_t count) {
+profiler::Trace traced_dry_steps(DryTrainer& dry, std::int64_t count,
+                                 const std::function<void()>& before_step) {
   Trainer& trainer = dry.trainer();
   profiler::Tracer tracer({.device = {DeviceId::Kind::meta}}, dry.model().sites().layers());
   tag_all(tracer, dry.model(), trainer, dry.optimizer());
   const StepHooks hooks = tagging_hooks(tracer, dry.model(), trainer, dry.optimizer());
-  for (std::int64_t step = 0; step < count; ++step) {
+  for (std::int64_t step = 0; step < count && tracer.dropped_records() == 0; ++step) {
+    before_step();
     tracer.enter(Phase::setup);
     trainer.step(dry.batch(), step, 0.0, hooks);
   }

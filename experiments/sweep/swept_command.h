@@ -12,7 +12,7 @@ namespace sbp::sweep {
 struct PointNeeds {
   std::int64_t batch = 0;
   std::int64_t steps = 0;            // of training; of a profile all that it runs
-  std::int64_t step_peak_bytes = 0;  // of tensors, in one training step
+  std::int64_t step_peak_bytes = 0;  // of tensors in one training step; of predictions: on the card
   std::int64_t memory_bytes = 0;     // of the machine, by the process
 };
 

@@ -55,9 +55,12 @@ std::vector<NamedBytes> overheads_of(const Composition& composition, const Repla
   return overheads;
 }
 
-Interval interval_around(std::int64_t bytes, const Accuracy& accuracy) {
-  const auto scaled = [bytes](double ratio) {
-    return static_cast<std::int64_t>(std::llround(static_cast<double>(bytes) * ratio));
+// The readings that `accuracy` is of tell nothing of what lies outside the allocator.
+Interval interval_around(std::int64_t reserved_bytes, std::int64_t outside,
+                         const Accuracy& accuracy) {
+  const auto scaled = [&](double ratio) {
+    return outside +
+           static_cast<std::int64_t>(std::llround(static_cast<double>(reserved_bytes) * ratio));
   };
   return {scaled(accuracy.lowest_ratio), scaled(accuracy.highest_ratio)};
 }
@@ -92,12 +95,26 @@ Prediction predict(const Workload& workload, const DeviceProfile& device,
   prediction.layers = std::move(composition.layers);
   if (with_blocks) replay(workload, device, options, &prediction.blocks.emplace());
   prediction.accuracy = measured_accuracy();
-  prediction.interval = interval_around(prediction.peak_device_bytes, prediction.accuracy);
+  prediction.interval =
+      interval_around(prediction.peak_reserved_bytes, outside_bytes(device), prediction.accuracy);
   return prediction;
 }
 
-Fit fit(const Workload& workload, const DeviceProfile& device, const AllocatorOptions& allocator) {
-  return fit_of(replay(workload, device, limited(allocator, device)), device);
+DeviceProfile with_margin(DeviceProfile device) {
+  const std::int64_t outside = outside_bytes(device);
+  const auto room = static_cast<double>(device.memory_bytes - outside);
+  if (room <= 0) return device;
+  device.memory_bytes =
+      outside + static_cast<std::int64_t>(room / measured_accuracy().highest_ratio);
+  return device;
+}
+
+BatchTrial try_batch(const Workload& workload, const DeviceProfile& device,
+                     const AllocatorOptions& allocator) {
+  const AllocatorOptions options = limited(allocator, device);
+  if (peak_tensor_bytes(workload) > *options.limit_bytes) return {.hopeless = true};
+  const Fit fit = fit_of(replay(workload, device, options), device);
+  return {.fits = fit.fits, .peak_device_bytes = fit.peak_device_bytes};
 }
 
 }  // namespace sbp::predict

@@ -3,6 +3,7 @@
 
 #include "profiler/predict/allocator_options.h"
 #include "profiler/predict/device_profile.h"
+#include "profiler/predict/largest_batch.h"
 #include "profiler/predict/prediction.h"
 #include "profiler/predict/workload.h"
 
@@ -15,7 +16,11 @@ namespace sbp::predict {
 Prediction predict(const Workload& workload, const DeviceProfile& device,
                    const AllocatorOptions& allocator, bool with_blocks = false);
 
-// Does it fit, and no more: what a search for the largest batch asks.
-Fit fit(const Workload& workload, const DeviceProfile& device, const AllocatorOptions& allocator);
+// With as much less memory as reserved bytes may take more than predicted (Accuracy).
+DeviceProfile with_margin(DeviceProfile device);
+
+// Does it fit, and no more.
+BatchTrial try_batch(const Workload& workload, const DeviceProfile& device,
+                     const AllocatorOptions& allocator);
 
 }  // namespace sbp::predict

@@ -59,12 +59,13 @@ struct Fit {
 // Errors are relative to the reading.
 struct Accuracy {
   std::int64_t runs = 0;
+  std::string runs_of;  // "fp32 convolutional nets on 2 cards"; empty: not known
   double median_error = 0.0;
   double ninetieth_percentile_error = 0.0;
   double worst_error = 0.0;
   double under_estimate_rate = 0.0;      // of runs
   double under_by_5_percent_rate = 0.0;  // of runs whose prediction was 5 % too low or more
-  double lowest_ratio = 1.0;             // reading / prediction: 5th percentile
+  double lowest_ratio = 1.0;             // of reserved bytes, reading / prediction: 5th percentile
   double highest_ratio = 1.0;            // 95th percentile
 
   bool operator==(const Accuracy&) const = default;
@@ -80,6 +81,9 @@ struct Interval {
 struct LargestBatch {
   std::int64_t batch = 0;  // 0: not even one sample fits
   std::int64_t peak_device_bytes = 0;
+  std::int64_t cautious_batch = 0;  // that fits even at the upper end of its interval; 0: none
+  // From this batch on tensors alone take more than the card has; empty: from none that was tried.
+  std::optional<std::int64_t> bound = {};
 
   bool operator==(const LargestBatch&) const = default;
 };
@@ -99,7 +103,7 @@ struct Prediction {
   // block, is an overhead.
   std::vector<LayerBytes> layers;
   std::vector<NamedBytes> overheads;
-  Interval interval;  // of peak_device_bytes
+  Interval interval;  // of peak_device_bytes: of its reserved bytes, as far as `accuracy` knows
   Accuracy accuracy;
   std::optional<Fit> fits;
   std::optional<LargestBatch> largest_batch;

@@ -102,10 +102,8 @@ class Machine {
       }
       case Kind::free: return free(event.index);
       case Kind::operation: return operate(workload_.operations[event.index]);
-      case Kind::phase:
-        phase_ = static_cast<Phase>(event.index);
-        if (phase_ == Phase::setup) ++step_;
-        return;
+      case Kind::step: step_ = event.index; return;
+      case Kind::phase: phase_ = static_cast<Phase>(event.index); return;
       case Kind::layer: layer_ = static_cast<LayerId>(event.index) - 1; return;
     }
   }
@@ -154,9 +152,10 @@ class Machine {
     log(*handle, profiler::Category::workspace, kNoLayer);
   }
 
-  // Libraries do with less where there is less: they try their next way of computing.
+  // cuDNN does with less where there is less: it tries its next way of computing.
   void use(const Scratch& scratch) {
-    const auto handle = allocate(scratch.bytes, /*needed=*/false);
+    const bool needed = scratch.kind != ScratchKind::cudnn_workspace;
+    const auto handle = allocate(scratch.bytes, needed);
     if (!handle) return;
     scratch_ = {*handle, scratch.bytes};
     log(*handle, profiler::Category::workspace, layer_);

@@ -1,5 +1,6 @@
 #include "profiler/predict/workload.h"
 
+#include <algorithm>
 #include <unordered_map>
 
 #include "profiler/lifetimes.h"
@@ -46,7 +47,10 @@ class Reader {
       case RecordKind::free: return add(Kind::free, block);
       case RecordKind::operation: return take_operation(record);
       case RecordKind::phase:
-        if (record.detail == static_cast<std::uint8_t>(Phase::setup)) ++result_.steps;
+        if (record.detail == static_cast<std::uint8_t>(Phase::setup) && !in_backward_) {
+          add(Kind::step, static_cast<std::uint32_t>(++result_.steps));
+        }
+        in_backward_ = record.detail == static_cast<std::uint8_t>(Phase::backward);
         return add(Kind::phase, record.detail);
       default: return;
     }
@@ -88,9 +92,20 @@ class Reader {
   std::unordered_map<std::uint64_t, std::uint32_t> block_at_;  // by address
   Workload result_;
   LayerId layer_ = kNoLayer;
+  bool in_backward_ = false;
 };
 
 }  // namespace
+
+std::int64_t peak_tensor_bytes(const Workload& workload) {
+  std::int64_t live = 0, peak = 0;
+  for (const Workload::Event& event : workload.events) {
+    if (event.kind == Workload::Event::Kind::allocate) live += workload.blocks[event.index].bytes;
+    if (event.kind == Workload::Event::Kind::free) live -= workload.blocks[event.index].bytes;
+    peak = std::max(peak, live);
+  }
+  return peak;
+}
 
 Workload workload_of(const profiler::Trace& trace) {
   profiler::Problems problems;

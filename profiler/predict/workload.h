@@ -26,9 +26,10 @@ struct Workload {
     bool backward = false;  // run by autograd, which has a thread of its own on a GPU
   };
   struct Event {
-    enum class Kind : std::uint8_t { allocate, free, operation, phase, layer };
+    enum class Kind : std::uint8_t { allocate, free, operation, step, phase, layer };
     Kind kind = Kind::allocate;
-    // Of the block or operation; the Phase; the LayerId + 1 that is being computed from here on.
+    // Of the block or operation; the step's number from 1; the Phase; the LayerId + 1 that is being
+    // computed from here on.
     std::uint32_t index = 0;
   };
 
@@ -39,7 +40,11 @@ struct Workload {
   std::int64_t steps = 0;
 };
 
-// The workload of a dry run's trace, which may hold many steps, each begun by Phase::setup. Throws
+// The most bytes of blocks that live at one moment.
+std::int64_t peak_tensor_bytes(const Workload& workload);
+
+// The workload of a dry run's trace, which may hold many steps, each begun by Phase::setup, as are
+// the later batches of one that accumulates, each after a backward. Throws
 // Error for a trace that lost records or whose frees do not match: its sizes would be too small.
 Workload workload_of(const profiler::Trace& trace);
 

@@ -84,6 +84,8 @@ class Tracer::Session final : public ScopeObserver {
     return trace;
   }
 
+  std::int64_t dropped_records() const noexcept { return recording_.buffer.dropped(); }
+
  private:
   static void log_mark(RecordKind kind, LayerId layer) noexcept {
     Record record = layer_record(kind);
@@ -129,6 +131,10 @@ void Tracer::tag(const at::Tensor& tensor, Category category, LayerId layer) {
   record.layer = layer;
   record.detail = static_cast<std::uint8_t>(category);
   log_for(block->device, record);
+}
+
+std::int64_t Tracer::dropped_records() const noexcept {
+  return session_ == nullptr ? 0 : session_->dropped_records();
 }
 
 Trace Tracer::stop() {

@@ -49,6 +49,9 @@ class Tracer {
   // tensor or one on another device is ignored.
   void tag(const at::Tensor& tensor, Category category, LayerId layer = kNoLayer);
 
+  // Records so far that had no place.
+  std::int64_t dropped_records() const noexcept;
+
   // Stops recording and returns what was recorded; the tracer is then spent.
   Trace stop();
 

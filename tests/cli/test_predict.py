@@ -2,9 +2,12 @@
 
 import json
 import pickle
+import signal
+import subprocess
+import time
 import unittest
 
-from support import CommandTest, TINY, needs_programs, run
+from support import BIN, CommandTest, TINY, hears_ctrl_c, needs_programs, run
 
 
 @needs_programs
@@ -113,6 +116,39 @@ class Predict(CommandTest):
         self.assertFalse(over["fits"])
         none = self.predict("--largest-batch", device="a100:memory=1MiB")["prediction"]
         self.assertEqual(none["largest_batch"]["batch"], 0)
+        self.assertEqual(none["largest_batch"]["bound"], 1)
+        self.assertLessEqual(found["cautious_batch"], batch)
+        cautious = self.predict("--batch", str(found["cautious_batch"]))["prediction"]
+        self.assertLessEqual(cautious["interval_bytes"][1], 320 << 20)
+
+    def test_the_largest_batch_wherever_the_search_begins(self):
+        # Just below the limit single batches fit and others do not.
+        words = ["--model", "mobilenet_v3_small:classes=10", "--data", "synthetic:image=32",
+                 "--predict", "rtx3060:memory=400MiB", "--largest-batch", "--json"]
+        found = {json.dumps(json.loads(self.succeed("sbp-profile", *words, "--batch", start).stdout)
+                            ["prediction"]["largest_batch"]) for start in ("2", "8", "150", "900")}
+        self.assertEqual(len(found), 1, found)
+        # A batch norm takes no batch of one value a channel: that is no end of the search.
+        words[5] = "rtx3060:memory=300MiB"
+        report = json.loads(self.succeed("sbp-profile", *words, "--batch", "8").stdout)
+        self.assertEqual(report["prediction"]["largest_batch"]["batch"], 0)
+
+    def test_accumulated_batches_are_one_step(self):
+        report = self.predict("--accumulate", "4")["prediction"]
+        self.assertEqual(report["steps"], 3)
+        self.assertLessEqual(report["allocated_peak"]["step"], 3)
+
+    def test_interrupted(self):
+        process = subprocess.Popen(
+            [str(BIN / "sbp-profile"), "--model", "convnext_tiny", "--predict", "a100",
+             "--predict-steps", "1000", "--quiet", "-o", str(self.folder / "report.json")],
+            preexec_fn=hears_ctrl_c, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.kill)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130, stderr)
+        self.assertFalse((self.folder / "report.json").exists())
 
     def test_the_text_answers_first(self):
         lines = self.succeed("sbp-profile", *TINY, "--predict", "rtx3060",
@@ -136,6 +172,14 @@ class Predict(CommandTest):
         for size in ("12XB", "-1", "1e30", "2PiB"):
             refused([f"'{size}'", "12GiB"], "--predict", f"a100:memory={size}")
         refused(["'cuda:0'", "leave it out"], "--predict", "a100", "--device", "cuda:0")
+        refused(["'metaa'"], "--predict", "a100", "--device", "metaa")
+        refused(["'8'", "'8GiB' is meant"], "--predict", "a100:memory=8")
+        refused(["'0'", "less than 1 MiB"], "--predict", "a100:memory=0")
+        refused(["memory=10GiB"], "--predict", "rtx3070")
+        refused(["one at a time"], "--predict", "a100,h100")
+        refused(["--blocks", "--output"], "--predict", "a100", "--blocks")
+        for words in (["--batch", "8"], ["--largest-batch"], ["--print-plan"], ["--device", "cpu"]):
+            self.fail_with(2, [words[0], "--published"], "sbp-profile", "--published", "x", *words)
         for words in (["--print-plan"], ["--time-steps", "1"], ["--warmup", "1"]):
             refused([words[0], "--predict"], "--predict", "a100", *words)
         for words in (["--allocator", "native"], ["--largest-batch"], ["--loop", "sbp"],
@@ -193,7 +237,7 @@ class PredictionReports(CommandTest):
 
     def test_compared(self):
         text = self.succeed("sbp-report", self.files["full"], self.files["sbp"]).stdout
-        self.assertIn("device peak", text)
+        self.assertIn("peak on the card", text)
         rows = self.rows("summary", self.files["full"], self.files["sbp"])
         self.assertEqual(rows[0]["device_peak_bytes"], self.prediction["peak_device_bytes"])
 
@@ -343,7 +387,9 @@ class PredictionReports(CommandTest):
             report = self.assert_valid((folder / point["file"]).read_text(), "prediction")
             self.assertEqual(point["figures"]["device_peak_bytes"],
                              report["prediction"]["peak_device_bytes"])
-        self.assertIn("device peak", self.succeed("sbp-report", folder).stdout)
+        shown = self.succeed("sbp-report", folder).stdout
+        for heading in ("peak on the card", "fits"):
+            self.assertIn(heading, shown)
         self.fail_with(2, ["predict=h10", "h100"], "sbp-sweep", "--command", "profile", "--axis",
                        "predict=a100|h10", *TINY, "-o", self.folder / "none")
 

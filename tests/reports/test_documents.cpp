@@ -107,7 +107,7 @@ TEST_CASE("reports compared: a row each, and what differs between them") {
   CHECK(text.find("  b.json  profile  vit    sbp:keep=0.25") != std::string::npos);
   CHECK(csv(document, "summary")
             .find("a.json,profile,\"vit:dim=32,depth=1\",sbp:keep=0.5,4,0.52,"
-                  "3145728,,1048576,4096,72,") != std::string::npos);
+                  "3145728,,,,,1048576,4096,72,") != std::string::npos);
 }
 
 TEST_CASE("a setting that a kind of report lacks does not set reports apart") {

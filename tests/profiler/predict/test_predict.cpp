@@ -18,8 +18,7 @@ constexpr std::int64_t kMiB = std::int64_t{1} << 20;
 
 // A card of 1 GiB without overheads.
 DeviceProfile card() {
-  return parse_device_profile(
-      "rtx3060:memory=1GiB,context=0,cublas_workspace=0,cublas_lt_workspace=0");
+  return parse_device_profile("rtx3060:memory=1GiB,context=0,cublas_workspace=0");
 }
 
 // The same with a context.
@@ -138,8 +137,13 @@ TEST_CASE("what does not fit is told, and its peak is still predicted") {
   CHECK(prediction.fits->failed_at == Moment{1, Phase::forward, "fc"});
   CHECK(prediction.fits->peak_device_bytes == 30 * kMiB);
   CHECK(prediction.peak_reserved_bytes == 46 * kMiB);
-  CHECK(fit(workload, card(56 * kMiB, 10 * kMiB), {}).fits);
-  CHECK_FALSE(fit(workload, card(1 * kMiB, 10 * kMiB), {}).fits);
+  CHECK(try_batch(workload, card(56 * kMiB, 10 * kMiB), {}).fits);
+  // Room for the tensors, 33 MiB, and not for their segments; and not even that.
+  const BatchTrial near = try_batch(workload, card(50 * kMiB, 10 * kMiB), {});
+  CHECK_FALSE(near.fits);
+  CHECK_FALSE(near.hopeless);
+  CHECK(try_batch(workload, card(43 * kMiB - 1, 10 * kMiB), {}).hopeless);
+  CHECK(try_batch(workload, card(1 * kMiB, 10 * kMiB), {}).hopeless);
 }
 
 TEST_CASE("workspaces count while they are used, or as long as the process lives") {
@@ -177,13 +181,32 @@ TEST_CASE("workspaces count while they are used, or as long as the process lives
           workspace);
     CHECK(sum_of(prediction) == prediction.peak_device_bytes);
     // A card without room for it computes another way.
-    CHECK(fit(workload_of(trace), card(47 * kMiB, 0), {}).fits);
+    CHECK(try_batch(workload_of(trace), card(47 * kMiB, 0), {}).fits);
+  }
+  SUBCASE("of a product with a bias, without which there is none") {
+    operate(4, {.kind = profiler::OperationKind::matrix_product, .has_bias = true});
+    DeviceProfile device = card(100 * kMiB, 0);
+    device.cublas_lt_workspace_bytes = 60 * kMiB;
+    CHECK(try_batch(workload_of(trace), device, {}).fits);
+    device.cublas_lt_workspace_bytes = 99 * kMiB;
+    CHECK_FALSE(try_batch(workload_of(trace), device, {}).fits);
   }
 }
 
 TEST_CASE("the interval is the scored set's") {
-  const Prediction prediction = predict::predict(workload_of(small_step(25 * kMiB)), card(), {});
-  CHECK(prediction.interval.low_bytes < prediction.peak_device_bytes);
-  CHECK(prediction.interval.high_bytes > prediction.peak_device_bytes);
+  const DeviceProfile device = card(1024 * kMiB, 100 * kMiB);
+  const Prediction prediction = predict::predict(workload_of(small_step(25 * kMiB)), device, {});
   CHECK(prediction.accuracy.runs > 0);
+  // Of the 46 MiB that are reserved; the context is none of the readings'.
+  const auto share = [&](std::int64_t bytes) {
+    return static_cast<double>(bytes - 100 * kMiB) / static_cast<double>(46 * kMiB);
+  };
+  CHECK(share(prediction.interval.low_bytes) ==
+        doctest::Approx(prediction.accuracy.lowest_ratio).epsilon(1e-6));
+  CHECK(share(prediction.interval.high_bytes) ==
+        doctest::Approx(prediction.accuracy.highest_ratio).epsilon(1e-6));
+  const DeviceProfile margin = with_margin(device);
+  CHECK(static_cast<double>(margin.memory_bytes - 100 * kMiB) * prediction.accuracy.highest_ratio ==
+        doctest::Approx(static_cast<double>(924 * kMiB)));
+  CHECK(with_margin(card(kMiB, 100 * kMiB)).memory_bytes == kMiB);
 }

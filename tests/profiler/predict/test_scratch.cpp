@@ -67,11 +67,13 @@ TEST_CASE("matrix products bring cuBLAS workspaces") {
   CHECK(scratch[0].kept);
   CHECK(scratch[0].bytes == 8'519'680);
   CHECK(bytes_of(product, "h100") == 32 << 20);
+  CHECK(bytes_of(product, "b200") == 8'519'680);
   CHECK(scratch_of(product, parse_device_profile("a100:cublas_workspace=0")).empty());
 
   Operation biased = product;
   biased.has_bias = true;
-  scratch = scratch_of(biased, parse_device_profile("a100"));
+  CHECK(scratch_of(biased, parse_device_profile("a100")).size() == 1);
+  scratch = scratch_of(biased, parse_device_profile("a100:cublas_lt_workspace=1MiB"));
   REQUIRE(scratch.size() == 2);
   CHECK_FALSE(scratch[1].kept);
   CHECK(scratch[1].bytes == 1 << 20);
@@ -82,7 +84,7 @@ TEST_CASE("cards by name, with sizes of one's own") {
   CHECK(card.memory_bytes == std::int64_t{12} << 30);
   CHECK(card.context_bytes == std::int64_t{300} << 20);
   CHECK(parse_device_profile("rtx3060").memory_bytes == 12'622'168'064);
-  CHECK(parse_device_profile("rtx4060:memory=1000").memory_bytes == 1000);
+  CHECK(parse_device_profile("rtx4060:memory=8318222336").memory_bytes == 8'318'222'336);
   for (const SpecSchema& schema : device_schemas()) {
     CAPTURE(schema.name);
     const DeviceProfile profile = parse_device_profile(schema.name);
@@ -90,8 +92,11 @@ TEST_CASE("cards by name, with sizes of one's own") {
     CHECK(profile.memory_bytes > 0);
   }
   CHECK_THROWS_WITH_AS(parse_device_profile("rtx3061"), doctest::Contains("rtx3060"), UsageError);
-  for (const char* text : {"a100:memory=lots", "a100:memory=-1", "a100:memory=2000TiB",
-                           "a100:memory=1e3", "a100:size=1GiB", "a100:depthwise_copies=maybe"}) {
+  CHECK_THROWS_WITH_AS(parse_device_profile("a100:memory=8"), doctest::Contains("'8GiB'"),
+                       UsageError);
+  for (const char* text : {"a100:memory=lots", "a100:memory=0", "a100:memory=0B", "a100:memory=-1",
+                           "a100:memory=2000TiB", "a100:memory=1e3", "a100:size=1GiB",
+                           "a100:depthwise_copies=maybe"}) {
     CAPTURE(text);
     CHECK_THROWS_AS(parse_device_profile(text), UsageError);
   }

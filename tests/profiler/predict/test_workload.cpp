@@ -28,14 +28,27 @@ TEST_CASE("a workload holds what a trace asks for, in its order") {
   const Workload workload = workload_of(builder.trace());
 
   CHECK(workload.steps == 1);
-  CHECK(kinds_of(workload) == std::vector{Kind::allocate, Kind::phase, Kind::phase, Kind::layer,
-                                          Kind::allocate, Kind::phase, Kind::allocate, Kind::free});
+  CHECK(kinds_of(workload) == std::vector{Kind::allocate, Kind::step, Kind::phase, Kind::phase,
+                                          Kind::layer, Kind::allocate, Kind::phase, Kind::allocate,
+                                          Kind::free});
+  CHECK(peak_tensor_bytes(workload) == 880);
   REQUIRE(workload.blocks.size() == 3);
   CHECK(workload.blocks[0].bytes == 400);
   CHECK(workload.blocks[0].category == Category::parameter);
   CHECK(workload.blocks[0].layer == 0);
   CHECK(workload.blocks[2].layer == 0);  // of the node that the layer's forward gave number 0
   CHECK(workload.events.back().index == 1);
+}
+
+TEST_CASE("the later batches of a step that accumulates are no steps of their own") {
+  TraceBuilder builder({"fc"});
+  for (int step = 0; step < 2; ++step) {
+    for (int batch = 0; batch < 3; ++batch) {
+      builder.phase(Phase::setup).phase(Phase::forward).phase(Phase::backward);
+    }
+    builder.phase(Phase::optimizer_step);
+  }
+  CHECK(workload_of(builder.trace()).steps == 2);
 }
 
 TEST_CASE("operations keep their place, their layer and whether autograd ran them") {

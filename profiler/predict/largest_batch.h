@@ -1,0 +1,25 @@
+// The largest batch that fits on a card, by trying.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "profiler/predict/prediction.h"
+
+namespace sbp::predict {
+
+struct BatchTrial {
+  bool fits = false;
+  std::int64_t peak_device_bytes = 0;
+  bool hopeless = false;  // its tensors alone take more than the card has
+};
+
+// Whether a batch fits need not grow with it: near the limit the allocator's rests decide. What its
+// tensors take does grow, so from the first hopeless batch on nothing fits. Tries from there
+// downwards, all batches while there are at most 128 in reach, else in steps of a 128th, and then
+// what lies between. The answer does not depend on `start`, the batch to begin with, which is at
+// least 1. Batches above `most` are not tried.
+LargestBatch find_largest_batch(std::int64_t start, std::int64_t most,
+                                const std::function<BatchTrial(std::int64_t batch)>& try_batch);
+
+}  // namespace sbp::predict
