@@ -24,8 +24,14 @@ constexpr std::size_t kLargestFile = std::size_t{1} << 30;
 
 }  // namespace
 
-OutputFile::OutputFile(std::string path, bool force)
-    : path_(std::move(path)), target_(path_), force_(force) {
+OutputFile::OutputFile(std::string path, bool force, Content content)
+    : path_(std::move(path)), target_(path_), force_(force), is_stdout_(path_ == "-") {
+  if (is_stdout_) {
+    if (content == Content::text || ::isatty(STDOUT_FILENO) != 1) return;
+    throw UsageError(
+        "cannot write to standard output: it is a terminal, and the result is no text; name a "
+        "file, or send it into one");
+  }
   const std::string folder = folder_of(path_);
   struct stat status {};
   if (::stat(folder.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) {
@@ -54,6 +60,7 @@ OutputFile::OutputFile(std::string path, bool force)
 }
 
 void OutputFile::write(std::string_view content) const {
+  if (is_stdout_) return write_stdout(content);
   if (!in_place_) return write_aside(content);
   Descriptor file(::open(target_.c_str(), O_WRONLY | O_CLOEXEC));
   if (file.number() < 0) fail_to_write(path_, errno);

@@ -6,13 +6,16 @@
 
 namespace sbp::cli {
 
-// A file that a result will be written to after the work.
+// A file that a result will be written to after the work; "-" is standard output.
 class OutputFile {
  public:
+  enum class Content { text, binary };
+
   // Finds out now what could only fail later: throws UsageError when the folder does not exist or
   // the file exists and `force` is false, Error when nothing can be written there. Leaves nothing
-  // behind. Files that are not regular (a pipe, a device) are written in place.
-  OutputFile(std::string path, bool force);
+  // behind. Files that are not regular (a pipe, a device) are written in place. Throws UsageError
+  // for binary content on a terminal.
+  OutputFile(std::string path, bool force, Content content = Content::text);
 
   // Writes aside in the same folder, flushes to the disk, renames. Throws Error; the file is then
   // as it was before and nothing is left beside it. A file that came to exist since the check is
@@ -26,6 +29,7 @@ class OutputFile {
   std::string target_;  // links followed
   bool force_;
   bool in_place_ = false;
+  bool is_stdout_ = false;
 };
 
 // Throws Error when standard output does not take all of it (full disk, closed pipe).

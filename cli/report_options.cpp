@@ -29,6 +29,11 @@ void check_exports(const ReportCommand& command) {
         "an export prints nothing; leave --diff, --format, --budget, --table, --baseline and "
         "--output out");
   }
+  if (command.chrome_trace == "-" && command.memory_pickle == "-") {
+    throw UsageError(
+        "--chrome-trace and --memory-pickle cannot both go to standard output; name a file for "
+        "one");
+  }
 }
 
 }  // namespace

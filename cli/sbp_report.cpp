@@ -112,12 +112,13 @@ Result checked(const ReportCommand& command, const Inputs& inputs) {
 }
 
 void write_exports(const ReportCommand& command) {
-  const auto file_for = [&](const std::string& path) {
+  using Content = OutputFile::Content;
+  const auto file_for = [&](const std::string& path, Content content) {
     return path.empty() ? std::nullopt
-                        : std::optional<OutputFile>(std::in_place, path, command.force);
+                        : std::optional<OutputFile>(std::in_place, path, command.force, content);
   };
-  const std::optional<OutputFile> trace = file_for(command.chrome_trace);
-  const std::optional<OutputFile> pickle = file_for(command.memory_pickle);
+  const std::optional<OutputFile> trace = file_for(command.chrome_trace, Content::text);
+  const std::optional<OutputFile> pickle = file_for(command.memory_pickle, Content::binary);
   const Inputs inputs = read_report_inputs(command.files);
   const reports::NamedReport report = named(inputs).front();
   if (const reports::PredictionReport* prediction = prediction_with_blocks(report)) {
@@ -145,16 +146,11 @@ ExitCode report(const std::vector<std::string>& arguments) {
     write_exports(command);
     return ExitCode::ok;
   }
-  std::optional<OutputFile> file;
-  if (!command.output.empty() && command.output != "-") file.emplace(command.output, command.force);
+  const OutputFile file(command.output.empty() ? "-" : command.output, command.force);
   const Inputs inputs = read_report_inputs(command.files);
   const Result result =
       command.budget.empty() ? Result{result_of(command, inputs), {}} : checked(command, inputs);
-  if (file) {
-    file->write(result.text);
-  } else {
-    write_stdout(result.text);
-  }
+  file.write(result.text);
   if (!result.over.empty()) throw Error(result.over);
   return ExitCode::ok;
 }

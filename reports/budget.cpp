@@ -22,6 +22,12 @@ struct Part {
     }
     return std::nullopt;
   }
+
+  std::string names() const {
+    std::vector<std::string> all;
+    for (const auto& [name_, bytes] : figures) all.emplace_back(name_);
+    return join(all);
+  }
 };
 
 struct Budgeted {
@@ -72,13 +78,12 @@ Budgeted budgeted(const MemorySummary& memory) {
 Budgeted budgeted(const PredictionReport& report) {
   const predict::Prediction& prediction = report.prediction;
   Budgeted result{.total = {"",
-                            {{"peak_bytes", prediction.peak_requested_bytes},
-                             {"peak_requested_bytes", prediction.peak_requested_bytes},
+                            {{"peak_requested_bytes", prediction.peak_requested_bytes},
                              {"peak_allocated_bytes", prediction.peak_allocated_bytes},
                              {"peak_reserved_bytes", prediction.peak_reserved_bytes},
                              {"peak_device_bytes", prediction.peak_device_bytes}}},
                   .categories = requested_by_category(prediction),
-                  .limits = "a prediction tells of its peak alone: profile the model"};
+                  .limits = "a prediction tells of a GPU at its peak alone: profile the model"};
   add_saved(result.total, report.saved);
   for (const predict::LayerBytes& layer : prediction.layers) {
     result.layers.push_back(
@@ -121,7 +126,8 @@ class Checker {
   void take_figure(const BudgetLimit& limit, const Part& part,
                    std::vector<BudgetLine>& lines) const {
     const std::optional<std::int64_t> bytes = part.figure(limit.figure);
-    lines.push_back({limit, bytes, bytes ? "" : budgeted_.limits});
+    lines.push_back(
+        {limit, bytes, bytes ? "" : concat(budgeted_.limits, ", or limit ", part.names())});
   }
 
   void take_phase(const BudgetLimit& limit, std::vector<BudgetLine>& lines) const {

@@ -2,6 +2,7 @@
 
 #include "reports/json.h"
 #include "reports/json_allocator_log.h"
+#include "reports/json_prediction_check.h"
 #include "reports/json_words.h"
 #include "reports/json_writing.h"
 
@@ -119,7 +120,7 @@ Json prediction_json(const Prediction& prediction) {
 // ---- reading
 
 predict::Moment read_moment(const Node& node) {
-  return {.step = node["step"].integer(),
+  return {.step = node["step"].count(),
           .phase = word_of<Phase>(node["phase"], kPhaseCount),
           .layer = node["layer"].text()};
 }
@@ -127,14 +128,14 @@ predict::Moment read_moment(const Node& node) {
 predict::LayerBytes read_layer(const Node& node) {
   return {.name = node["name"].text(),
           .kind = node["kind"].text(),
-          .requested_bytes = node["requested_bytes"].integer(),
-          .block_bytes = node["block_bytes"].integer(),
+          .requested_bytes = node["requested_bytes"].count(),
+          .block_bytes = node["block_bytes"].count(),
           .categories = read_categories(node["categories"]),
           .saved = read_layer_saved(node)};
 }
 
 predict::Accuracy read_accuracy(const Node& node) {
-  return {.runs = node["runs"].integer(),
+  return {.runs = node["runs"].count(),
           .runs_of = node.has("runs_of") ? node["runs_of"].text() : std::string(),
           .median_error = node["median_error"].real(),
           .ninetieth_percentile_error = node["ninetieth_percentile_error"].real(),
@@ -146,38 +147,38 @@ predict::Accuracy read_accuracy(const Node& node) {
 }
 
 predict::Fit read_fit(const Node& node) {
-  predict::Fit fit{.capacity_bytes = node["capacity_bytes"].integer(),
+  predict::Fit fit{.capacity_bytes = node["capacity_bytes"].count(),
                    .fits = node["fits"].boolean(),
-                   .peak_device_bytes = node["peak_device_bytes"].integer(),
-                   .retries = node["retries"].integer()};
+                   .peak_device_bytes = node["peak_device_bytes"].count(),
+                   .retries = node["retries"].count()};
   fit.failed_at = optional_part(node, "failed_at", read_moment);
-  if (fit.failed_at) fit.failed_bytes = node["failed_bytes"].integer();
+  if (fit.failed_at) fit.failed_bytes = node["failed_bytes"].count();
   return fit;
 }
 
 predict::LargestBatch read_largest_batch(const Node& node) {
-  const auto integer = [](const Node& bound) { return bound.integer(); };
-  return {.batch = node["batch"].integer(),
-          .peak_device_bytes = node["peak_device_bytes"].integer(),
-          .cautious_batch = node.has("cautious_batch") ? node["cautious_batch"].integer() : 0,
-          .bound = optional_part(node, "bound", integer)};
+  const auto count = [](const Node& value) { return value.count(); };
+  return {.batch = node["batch"].count(),
+          .peak_device_bytes = node["peak_device_bytes"].count(),
+          .cautious_batch = node.has("cautious_batch") ? node["cautious_batch"].count() : 0,
+          .bound = optional_part(node, "bound", count)};
 }
 
 predict::Interval read_interval(const Node& node) {
   const std::vector<Node> ends = node.elements();
   if (ends.size() != 2) node.fail("must be a list of two numbers");
-  return {ends[0].integer(), ends[1].integer()};
+  return {ends[0].count(), ends[1].count()};
 }
 
 Prediction read_prediction_part(const Node& node) {
   Prediction prediction;
   prediction.device = node["device"].text();
   prediction.allocator = node["allocator"].text();
-  prediction.steps = node["steps"].integer();
-  prediction.peak_requested_bytes = node["peak_requested_bytes"].integer();
-  prediction.peak_allocated_bytes = node["peak_allocated_bytes"].integer();
-  prediction.peak_reserved_bytes = node["peak_reserved_bytes"].integer();
-  prediction.peak_device_bytes = node["peak_device_bytes"].integer();
+  prediction.steps = node["steps"].count();
+  prediction.peak_requested_bytes = node["peak_requested_bytes"].count();
+  prediction.peak_allocated_bytes = node["peak_allocated_bytes"].count();
+  prediction.peak_reserved_bytes = node["peak_reserved_bytes"].count();
+  prediction.peak_device_bytes = node["peak_device_bytes"].count();
   prediction.interval = read_interval(node["interval_bytes"]);
   prediction.accuracy = read_accuracy(node["accuracy"]);
   prediction.fits = optional_part(node, "fits", read_fit);
@@ -185,13 +186,14 @@ Prediction read_prediction_part(const Node& node) {
   prediction.allocated_peak = read_moment(node["allocated_peak"]);
   prediction.reserved_peak = read_moment(node["reserved_peak"]);
   node["overheads"].each_member([&](const std::string& name, const Node& bytes) {
-    prediction.overheads.push_back({name, bytes.integer()});
+    prediction.overheads.push_back({name, bytes.count()});
   });
   prediction.layers = list(node["layers"], read_layer);
-  prediction.segments = node["segments"].integer();
-  prediction.device_allocations = node["device_allocations"].integer();
-  prediction.requests = node["requests"].integer();
+  prediction.segments = node["segments"].count();
+  prediction.device_allocations = node["device_allocations"].count();
+  prediction.requests = node["requests"].count();
   prediction.blocks = optional_part(node, "blocks", read_allocator_log);
+  check_prediction(node, prediction);
   return prediction;
 }
 
@@ -215,6 +217,7 @@ PredictionReport read_prediction(const Node& document) {
   report.strategy = read_strategy(document["strategy"]);
   report.plan = list(document["plan"], read_plan_entry);
   report.seconds = real(document, "seconds");
+  if (report.seconds < 0) document["seconds"].fail("must not be negative");
   report.saved = read_saved(document["saved"]);
   report.prediction = read_prediction_part(document["prediction"]);
   return report;

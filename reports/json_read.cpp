@@ -33,9 +33,7 @@ profiler::LedgerCheck read_ledger(const Node& node) {
 }
 
 std::uint64_t read_time_ns(const Node& node) {
-  const std::int64_t value = node.integer();
-  if (value < 0) node.fail("must not be negative");
-  return static_cast<std::uint64_t>(value);
+  return static_cast<std::uint64_t>(node.count());
 }
 
 profiler::LayerMemory read_layer(const Node& node) {
@@ -216,27 +214,29 @@ void check_version(const Node& document) {
 
 profiler::CategoryBytes read_categories(const Node& node) {
   profiler::CategoryBytes bytes{};
-  for (int i = 0; i < profiler::kCategoryCount; ++i) {
-    const std::string key(to_string(static_cast<profiler::Category>(i)));
-    if (node.has(key)) bytes[static_cast<std::size_t>(i)] = node[key].integer();
-  }
+  node.each_member([&](const std::string& key, const Node& value) {
+    for (int i = 0; i < profiler::kCategoryCount; ++i) {
+      if (to_string(static_cast<profiler::Category>(i)) != key) continue;
+      bytes[static_cast<std::size_t>(i)] = value.integer();
+    }
+  });
   return bytes;
 }
 
 profiler::SavedBytes read_layer_saved(const Node& layer) {
-  return {.logical_bytes = layer["saved_logical_bytes"].integer(),
-          .distinct_bytes = layer["saved_distinct_bytes"].integer(),
-          .marginal_bytes = layer["saved_marginal_bytes"].integer(),
-          .index_bytes = layer["saved_index_bytes"].integer(),
-          .count = layer["saved_count"].integer()};
+  return {.logical_bytes = layer["saved_logical_bytes"].count(),
+          .distinct_bytes = layer["saved_distinct_bytes"].count(),
+          .marginal_bytes = layer["saved_marginal_bytes"].count(),
+          .index_bytes = layer["saved_index_bytes"].count(),
+          .count = layer["saved_count"].count()};
 }
 
 profiler::SavedBytes read_saved(const Node& node) {
-  return {.logical_bytes = node["logical_bytes"].integer(),
-          .distinct_bytes = node["distinct_bytes"].integer(),
-          .marginal_bytes = node["marginal_bytes"].integer(),
-          .index_bytes = node["index_bytes"].integer(),
-          .count = node["count"].integer()};
+  return {.logical_bytes = node["logical_bytes"].count(),
+          .distinct_bytes = node["distinct_bytes"].count(),
+          .marginal_bytes = node["marginal_bytes"].count(),
+          .index_bytes = node["index_bytes"].count(),
+          .count = node["count"].count()};
 }
 
 AnyReport parse_report(std::string_view json, std::string_view source) {

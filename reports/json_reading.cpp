@@ -132,9 +132,9 @@ Header read_header(const Node& node) {
 
 ModelFacts read_model(const Node& node) {
   return {.spec = node["spec"].text(),
-          .parameter_count = node["parameter_count"].integer(),
-          .parameter_bytes = node["parameter_bytes"].integer(),
-          .buffer_bytes = node["buffer_bytes"].integer()};
+          .parameter_count = node["parameter_count"].count(),
+          .parameter_bytes = node["parameter_bytes"].count(),
+          .buffer_bytes = node["buffer_bytes"].count()};
 }
 
 StrategyOutcome read_strategy(const Node& node) {

@@ -50,6 +50,13 @@ class Node {
     return value_->get<std::int64_t>();
   }
 
+  // A size or a number of things.
+  std::int64_t count() const {
+    const std::int64_t value = integer();
+    if (value < 0) fail(concat("is ", value, "; it must not be negative"));
+    return value;
+  }
+
   bool boolean() const {
     require(value_->is_boolean(), "true or false");
     return value_->get<bool>();

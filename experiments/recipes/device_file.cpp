@@ -1,6 +1,7 @@
 #include "experiments/recipes/device_file.h"
 
 #include "experiments/recipes/settings_file.h"
+#include "sbp/base/error.h"
 #include "sbp/base/spec.h"
 
 namespace sbp::experiments {
@@ -17,9 +18,10 @@ class Reader : SettingsFile {
     for (const auto& [key, value] : document.items()) {
       if (key == "gpu") {
         if (!value.is_string()) fail("has a 'gpu' that is not a text");
-        spec.name = value.get<std::string>();
+        spec.name = plain("a 'gpu'", value.get<std::string>());
       } else if (key != "about") {
-        spec.values.emplace_back(key, spelled(key, value));
+        plain("a key", key);
+        spec.values.emplace_back(key, plain(concat("a '", key, "'"), spelled(key, value)));
       }
     }
     if (spec.name.empty()) {
@@ -27,6 +29,20 @@ class Reader : SettingsFile {
     }
     return to_string(spec);
   }
+
+ private:
+  // One word of a spec: with the signs that separate its parts it would be read as several, and an
+  // empty one as if it were not there.
+  std::string plain(const std::string& what, const std::string& text) const {
+    if (text.empty()) fail(concat("has ", what, " that is empty"));
+    if (text.find_first_of(kSeparators) != std::string::npos) {
+      fail(concat("has ", what, " that is '", text,
+                  "'; none of the signs : , = + \" may stand in it, each key stands by itself"));
+    }
+    return text;
+  }
+
+  static constexpr const char* kSeparators = ":,=+\"";
 };
 
 }  // namespace

@@ -11,8 +11,8 @@
 namespace sbp::experiments {
 
 // The spec that the file says: "a100:memory=40GiB,context=300MiB". Throws UsageError naming the
-// file where it cannot be read or is of another form; whether card and keys are known is not looked
-// at.
+// file where it cannot be read or is of another form, or where a word of it has signs that separate
+// the parts of a spec; whether card and keys are known is not looked at.
 std::string read_device_file(const std::string& path);
 // The same for a text; `name` is what errors call it.
 std::string parse_device_file(std::string_view text, const std::string& name);

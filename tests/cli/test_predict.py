@@ -193,7 +193,10 @@ class Predict(CommandTest):
 
     def test_an_absurd_batch_does_not_fit(self):
         report = self.predict("--batch", "1000000")["prediction"]
-        self.assertLess(10 << 30, report["peak_device_bytes"])
+        fits = report["fits"]
+        self.assertEqual((fits["fits"], fits["capacity_bytes"]), (False, 80 << 30))
+        self.assertLess(0, fits["failed_bytes"])
+        self.assertLess(fits["capacity_bytes"], report["peak_device_bytes"])
 
 
 @needs_programs
@@ -277,9 +280,15 @@ class PredictionReports(CommandTest):
              "layers": {"blocks.*": {"requested_bytes": "1 GiB"}}}))
         both = self.budget({"total": totals, "phases": {"backward": "1 GiB"}})
         text = self.succeed("sbp-report", full, "--budget", both).stdout
-        self.assertIn("a prediction tells of its peak alone", text)
+        self.assertIn("a prediction tells of a GPU at its peak alone", text)
         self.fail_with(1, ["its peak alone"], "sbp-report", full, "--budget",
                        self.budget({"phases": {"backward": "1 GiB"}}))
+        # A profile's figures are of other bytes; those there are instead are named.
+        self.fail_with(1, ["its peak alone", "peak_requested_bytes", "peak_device_bytes"],
+                       "sbp-report", full, "--budget",
+                       self.budget({"total": {"peak_bytes": "1 GiB"}}))
+        self.fail_with(1, ["its peak alone", " requested_bytes"], "sbp-report", full, "--budget",
+                       self.budget({"layers": {"blocks.*": {"own_peak_bytes": 1}}}))
         self.fail_with(1, ["predict it"], "sbp-report", self.other_kind(), "--budget",
                        self.budget({"total": {"peak_device_bytes": 1}}))
 
@@ -362,6 +371,14 @@ class PredictionReports(CommandTest):
             change(report)
             self.files["full"].write_text(json.dumps(report))
             self.fail_with(1, parts, "sbp-report", self.files["full"])
+
+        # A limit that it only seems to keep.
+        report = json.loads(self.texts["full"])
+        report["prediction"]["peak_device_bytes"] = 5
+        path = self.folder / "lie.json"
+        path.write_text(json.dumps(report))
+        self.fail_with(1, ["prediction.peak_device_bytes is 5"], "sbp-report", path, "--budget",
+                       self.budget({"total": {"peak_device_bytes": "1 MiB"}}))
 
         refused(["schema_version", "2.0"], lambda r: r.update(schema_version="2.0"))
         refused(["interval_bytes"], lambda r: r["prediction"].update(interval_bytes=[1]))

@@ -1,7 +1,9 @@
 """Memory over time for other viewers, replayed to the byte."""
 
 import json
+import os
 import pickle
+import pty
 import unittest
 
 from support import CommandTest, TINY, needs_programs
@@ -94,6 +96,29 @@ class Exports(CommandTest):
                 self.assertEqual(live.pop(block["address"]), block["size"])
         self.assertEqual((at, live), (last, {}))
         self.assertIn("unknown", {event.get("category") for event in events})
+
+    def test_standard_output_is_a_file_called_minus(self):
+        for words, name in ((["--memory-pickle"], "a.pickle"), (["--chrome-trace"], "a.trace"),
+                            (["--html"], "a.html"), (["--format", "csv", "-o"], "a.csv")):
+            with self.subTest(name):
+                here = self.folder / name
+                self.succeed("sbp-report", self.report, *words, here)
+                with open(self.folder / "out", "wb") as out:
+                    self.succeed("sbp-report", self.report, *words, "-", stdout=out,
+                                 cwd=self.folder)
+                self.assertEqual((self.folder / "out").read_bytes(), here.read_bytes())
+                self.assertFalse((self.folder / "-").exists())
+        self.fail_with(2, ["--chrome-trace", "--memory-pickle", "standard output"], "sbp-report",
+                       self.report, "--memory-pickle", "-", "--chrome-trace", "-")
+
+    def test_a_pickle_is_not_for_terminals(self):
+        controller, terminal = pty.openpty()
+        try:
+            self.fail_with(2, ["terminal", "name a file"], "sbp-report", self.report,
+                           "--memory-pickle", "-", stdout=terminal)
+        finally:
+            os.close(terminal)
+            os.close(controller)
 
     def test_what_cannot_be_exported(self):
         plain = self.folder / "plain.json"

@@ -27,10 +27,15 @@ class ScoredSet(unittest.TestCase):
         for name, value in told.items():
             self.assertAlmostEqual(value, self.result["left_out"][name], delta=5.1e-5, msg=name)
 
-    def test_better_than_the_best_peer(self):
+    def test_where_the_best_peer_is_beaten_and_where_not(self):
+        """Nearer in the middle and seldom far too low; the few worst are worse (docs/prediction.md,
+        which is to be changed with this)."""
         ours, peer = self.result["left_out"], self.result["peers"]["xMem"]
-        for name in ("median_error", "mean_error", "under_by_5_percent_rate"):
-            self.assertLess(ours[name], peer[name], name)
+        names = ("median_error", "ninetieth_percentile_error", "worst_error", "mean_error",
+                 "under_estimate_rate", "under_by_5_percent_rate")
+        worse = [name for name in names if ours[name] >= peer[name]]
+        lines = [f"{name}: ours {ours[name]:.4f}, xMem {peer[name]:.4f}" for name in names]
+        self.assertEqual(worse, ["ninetieth_percentile_error", "worst_error"], "\n".join(lines))
 
     def test_what_ran_out_of_memory_does_not_fit(self):
         self.assertTrue(self.result["out_of_memory"])

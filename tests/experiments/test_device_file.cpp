@@ -41,3 +41,22 @@ TEST_CASE("a GPU's file of another form is one sentence") {
   CHECK(complaint(R"({"gpu": "a100", "gpu": "l4"})") ==
         "GPU file 'gpu.json' has the key 'gpu' twice");
 }
+
+TEST_CASE("a GPU's file cannot say more than its keys do") {
+  const std::string end =
+      "'; none of the signs : , = + \" may stand in it, each key stands by itself";
+  CHECK(complaint(R"({"gpu": "a100", "memory=5GiB,context": "1"})") ==
+        "GPU file 'gpu.json' has a key that is 'memory=5GiB,context" + end);
+  CHECK(complaint(R"({"gpu": "a100:memory=1GiB"})") ==
+        "GPU file 'gpu.json' has a 'gpu' that is 'a100:memory=1GiB" + end);
+  CHECK(complaint(R"({"gpu": "a100", "memory": "5GiB,context=1"})") ==
+        "GPU file 'gpu.json' has a 'memory' that is '5GiB,context=1" + end);
+  for (const char* sign : {":", ",", "=", "+", "\\\""}) {
+    CHECK(complaint(R"({"gpu": "a)" + std::string(sign) + R"("})").ends_with(end));
+  }
+  // As if it were not there, it would be the card's own.
+  CHECK(complaint(R"({"gpu": "a100", "memory": ""})") ==
+        "GPU file 'gpu.json' has a 'memory' that is empty");
+  CHECK(complaint(R"({"gpu": "a100", "": "1"})") == "GPU file 'gpu.json' has a key that is empty");
+  CHECK(complaint(R"({"gpu": ""})") == "GPU file 'gpu.json' has a 'gpu' that is empty");
+}

@@ -108,7 +108,7 @@ TEST_CASE("missing and mistyped keys are named by their path") {
         "cannot read report 'run.json': memory.peak_phase is 'sideways', not one of setup, "
         "forward, backward, optimizer_step, evaluation");
   CHECK(complaint(replaced(profile_json(), "\"peak_time_ns\": 5", "\"peak_time_ns\": -5")) ==
-        "cannot read report 'run.json': memory.peak_time_ns must not be negative");
+        "cannot read report 'run.json': memory.peak_time_ns is -5000000; it must not be negative");
 }
 
 TEST_CASE("a null without a reason is refused") {
