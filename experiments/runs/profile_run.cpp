@@ -78,7 +78,7 @@ class ProfileRun {
   }
 
   reports::ProfileReport run() {
-    prepare_libtorch(run_);
+    prepare_libtorch(run_, profiler::DriverWatch::until_first_trace);
     check_memory(run_, options_.zero_grad);
     std::vector<std::string> data_warnings;
     const Batch batch = first_batch(run_, data_warnings);

@@ -117,10 +117,10 @@ ResolvedRun resolve_run(const RunOptions& options) {
   return run;
 }
 
-void prepare_libtorch(const ResolvedRun& run) {
+void prepare_libtorch(const ResolvedRun& run, profiler::DriverWatch driver) {
   at::set_num_threads(static_cast<int>(run.options.threads));
   profiler::install_torch_hooks();
-  if (run.device.kind == DeviceId::Kind::cuda) profiler::install_cuda_hooks(run.device);
+  if (run.device.kind == DeviceId::Kind::cuda) profiler::install_cuda_hooks(run.device, driver);
 }
 
 std::unique_ptr<Model> make_model(const ResolvedRun& run, bool on_meta) {
