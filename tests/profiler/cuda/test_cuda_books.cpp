@@ -417,6 +417,7 @@ TEST_CASE("cuda books: a device that says less than was seen is a problem") {
 TEST_CASE(
     "cuda books: random traces are exact at both peaks and at the end, nothing counted twice") {
   constexpr std::uint64_t kSlots = 12;
+  constexpr std::uint64_t kWorkspaces = std::uint64_t{1} << 40;
   constexpr std::int64_t kSegment = 20 * kMiB;
   std::mt19937_64 random(4);
   for (int round = 0; round < 100; ++round) {
@@ -465,6 +466,11 @@ TEST_CASE(
         builder.segment(address, kSegment);
         tensors.emplace(slot, bytes);
         look(std::ssize(tensors));
+        // A workspace, taken between the two events and never given back.
+        cupti.records.emplace_back(driver_memory(MemoryOperation::allocation,
+                                                 kWorkspaces * builder.next_time(), bytes / 2,
+                                                 builder.next_time() - 5));
+        elsewhere += bytes / 2;
         builder.allocate(address, bytes);
         requested += bytes;
         blocks += rounded(bytes);
