@@ -78,7 +78,7 @@ class ProfileRun {
   }
 
   reports::ProfileReport run() {
-    prepare_libtorch(run_);
+    prepare_libtorch(run_, profiler::DriverWatch::until_first_trace);
     check_memory(run_, "a training step",
                  [&] { return step_peak_bytes(run_, options_.zero_grad); });
     std::vector<std::string> data_warnings;

@@ -123,10 +123,10 @@ void prepare_dry_run(const ResolvedRun& run) {
   profiler::install_torch_hooks();
 }
 
-void prepare_libtorch(const ResolvedRun& run) {
+void prepare_libtorch(const ResolvedRun& run, profiler::DriverWatch driver) {
   prepare_dry_run(run);
   if (run.device.kind != DeviceId::Kind::cuda) return;
-  profiler::install_cuda_hooks(run.device);
+  profiler::install_cuda_hooks(run.device, driver);
   // cuDNN would round what fp32 convolutions read to 10 bits (TF32).
   at::globalContext().setFloat32Precision(at::Float32Backend::CUDA, at::Float32Op::CONV,
                                           at::Float32Precision::IEEE);

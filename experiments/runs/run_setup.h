@@ -10,6 +10,7 @@
 #include "experiments/data/dataset.h"
 #include "experiments/data/loader.h"
 #include "experiments/runs/run_options.h"
+#include "profiler/cuda/cuda_tracer.h"
 #include "reports/report.h"
 #include "sbp/base/device_id.h"
 #include "sbp/base/spec.h"
@@ -36,8 +37,10 @@ struct ResolvedRun {
 // machine does not have.
 ResolvedRun resolve_run(const RunOptions& options);
 
-// Sets LibTorch up (hooks, threads, the run's device). Before the first tensor.
-void prepare_libtorch(const ResolvedRun& run);
+// Sets LibTorch up (hooks, threads, the run's device). Before the first tensor. On a CUDA device
+// CUPTI runs as well, where `driver` asks for it.
+void prepare_libtorch(const ResolvedRun& run,
+                      profiler::DriverWatch driver = profiler::DriverWatch::none);
 // For dry runs alone, whatever the run's device: that is left alone.
 void prepare_dry_run(const ResolvedRun& run);
 

@@ -8,7 +8,7 @@ std::string cuda_unavailable(const DeviceId&) {
   return "this build has no CUDA; use cpu, or meta for a dry run";
 }
 
-void install_cuda_hooks(const DeviceId& device) {
+void install_cuda_hooks(const DeviceId& device, DriverWatch) {
   throw Error(concat("device '", to_string(device), "': ", cuda_unavailable(device)));
 }
 

@@ -20,9 +20,7 @@ class Calls {
   explicit Calls(std::span<const Activity> records) {
     for (std::size_t i = 0; i < records.size(); ++i) {
       if (const auto* api = std::get_if<ApiActivity>(&records[i])) {
-        if (api->correlation_id != 0) {
-          api_.try_emplace(api->correlation_id, static_cast<std::int64_t>(i));
-        }
+        if (api->correlation_id != 0) add(*api, static_cast<std::int64_t>(i));
       } else if (const auto* external = std::get_if<ExternalActivity>(&records[i])) {
         if (external->correlation_id != 0) {
           external_[external->correlation_id].insert_or_assign(external->external_kind, *external);
@@ -34,7 +32,7 @@ class Calls {
   MemoryRecordMeaning of(std::int64_t index, std::uint32_t correlation_id) const {
     MemoryRecordMeaning meaning{.index = index, .external = {}, .api_index = std::nullopt};
     if (const auto api = api_.find(correlation_id); api != api_.end()) {
-      meaning.api_index = api->second;
+      meaning.api_index = api->second.index;
     }
     if (const auto found = external_.find(correlation_id); found != external_.end()) {
       for (const auto& [kind, external] : found->second) meaning.external.push_back(external);
@@ -42,8 +40,30 @@ class Calls {
     return meaning;
   }
 
+  // When the call had ended; 0 where none is known.
+  std::uint64_t end_ns(std::uint32_t correlation_id) const {
+    const auto api = api_.find(correlation_id);
+    return api == api_.end() ? 0 : api->second.end_ns;
+  }
+
  private:
-  std::unordered_map<std::uint32_t, std::int64_t> api_;
+  struct Call {
+    std::int64_t index;
+    ActivityKind kind;
+    std::uint64_t end_ns;
+  };
+
+  // Where the runtime made the driver's call, the runtime's counts; else the first.
+  void add(const ApiActivity& api, std::int64_t index) {
+    const Call call{index, api.kind, api.end_ns};
+    const auto [place, is_new] = api_.try_emplace(api.correlation_id, call);
+    Call& known = place->second;
+    if (!is_new && known.kind == ActivityKind::driver && call.kind == ActivityKind::runtime) {
+      known = call;
+    }
+  }
+
+  std::unordered_map<std::uint32_t, Call> api_;
   std::unordered_map<std::uint32_t, std::map<std::uint32_t, ExternalActivity>> external_;
 };
 
@@ -135,8 +155,15 @@ ActivityBooks activity_books(std::span<const Activity> records) {
   const auto memory_at = [&](std::int64_t index) -> const MemoryActivity& {
     return std::get<MemoryActivity>(records[static_cast<std::size_t>(index)]);
   };
-  std::ranges::stable_sort(operations, {},
-                           [&](std::int64_t index) { return memory_at(index).time_ns; });
+  // A memory record has the time at which its call began. An address is an allocation's at the end
+  // of its call at the latest, and nobody's from the beginning of its release's at the earliest: in
+  // this order one thread's release comes before another's allocation of the same address.
+  std::ranges::stable_sort(operations, {}, [&](std::int64_t index) {
+    const MemoryActivity& memory = memory_at(index);
+    return memory.operation == MemoryOperation::release
+               ? memory.time_ns
+               : std::max(memory.time_ns, calls.end_ns(memory.correlation_id));
+  });
   LiveSet live(records, books);
   for (const std::int64_t index : operations) {
     if (memory_at(index).operation == MemoryOperation::allocation) {

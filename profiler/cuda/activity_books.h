@@ -52,7 +52,8 @@ struct ActivityBooks {
 };
 
 // The order of the records does not matter: memory operations are put in the order of their times
-// (as given where those are equal), and calls are joined by correlation id, where 0 joins nothing.
+// (an allocation's is the end of its call, where that is known; as given where they are equal), and
+// calls are joined by correlation id, where 0 joins nothing.
 ActivityBooks activity_books(std::span<const Activity> records);
 
 }  // namespace sbp::profiler

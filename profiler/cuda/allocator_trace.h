@@ -61,7 +61,11 @@ struct AllocatorCounters {
 };
 
 struct AllocatorTrace {
-  std::uint64_t start_ns = 0;              // steady clock, when `segments` were read
+  int device = 0;              // as CUDA counts them
+  std::uint64_t start_ns = 0;  // steady clock, when `segments` were read
+  // Of segments alone, from the moment that CUPTI ran to the start, in order: CUPTI saw segments as
+  // well that are gone by then.
+  std::vector<AllocatorEvent> earlier_segments;
   std::vector<AllocatorSegment> segments;  // at the start
   std::vector<AllocatorEvent> events;      // in order
   std::int64_t dropped_events = 0;

@@ -111,7 +111,22 @@ BlockTiling::Tiles::iterator BlockTiling::with_state(std::int64_t index, std::ui
   return tiles_.end();
 }
 
+// Rounded by powers, the block before may be larger than its request shows: then what lies between
+// is no tile of its own here, and a block begins inside a free one. What is cut off counts as free.
+void BlockTiling::cut_free_at(std::uint64_t address) {
+  auto tile = tiles_.upper_bound(address);
+  if (tile == tiles_.begin()) return;
+  --tile;
+  const std::uint64_t end = end_of(tile->first, tile->second.bytes);
+  if (tile->second.state != State::free || tile->first == address || end <= address) return;
+  Tile rest = tile->second;
+  rest.bytes = static_cast<std::int64_t>(end - address);
+  tile->second.bytes -= rest.bytes;
+  tiles_.emplace_hint(std::next(tile), address, rest);
+}
+
 void BlockTiling::allocate(std::int64_t index, const AllocatorEvent& event) {
+  if (trace_.rounds_by_powers) cut_free_at(event.address);
   const auto tile = with_state(index, event.address, State::free, "gave out a free block");
   if (tile == tiles_.end()) return;
   if (event.bytes < 0 || event.bytes > tile->second.bytes ||
@@ -201,12 +216,22 @@ void BlockTiling::add_memory(std::int64_t index, const AllocatorEvent& event, bo
   merge_free(place);
 }
 
+bool BlockTiling::is_whole_segment(Tiles::iterator tile, const AllocatorEvent& event) const {
+  const auto next = std::next(tile);
+  return tile->first == event.address && tile->second.bytes == event.bytes &&
+         tile->second.segment == event.address &&
+         (next == tiles_.end() || next->second.segment != event.address);
+}
+
 void BlockTiling::remove_memory(std::int64_t index, const AllocatorEvent& event) {
   auto tile = tiles_.upper_bound(event.address);
   const bool none = tile == tiles_.begin();
   if (!none) --tile;
+  const bool expects_mapped = event.action == AllocatorAction::segment_unmap;
   if (none || !is_sound(event.address, event.bytes) || tile->second.state != State::free ||
-      end_of(tile->first, tile->second.bytes) < end_of(event.address, event.bytes)) {
+      tile->second.is_expandable != expects_mapped ||
+      end_of(tile->first, tile->second.bytes) < end_of(event.address, event.bytes) ||
+      (!expects_mapped && !is_whole_segment(tile, event))) {
     problems_.note(index, "the allocator gave back ", event.bytes, " bytes at ", hex(event.address),
                    ", which are no free block of it");
     return;

@@ -60,7 +60,9 @@ class BlockTiling {
   bool overlaps(std::uint64_t address, std::int64_t bytes) const;
   Tiles::iterator with_state(std::int64_t index, std::uint64_t address, AllocatorBlock::State state,
                              const char* what);
+  void cut_free_at(std::uint64_t address);
   void merge_free(Tiles::iterator tile);
+  bool is_whole_segment(Tiles::iterator tile, const AllocatorEvent& event) const;
   void count(const Tile& tile, std::int64_t sign);
 
   const AllocatorTrace& trace_;

@@ -18,32 +18,46 @@ struct Stretch {
   std::uint64_t address = 0;
   std::uint64_t end = 0;
   std::uint64_t born_ns = 0;
+  std::int64_t event = -1;       // of the trace; -1: older than it
+  bool must_be_matched = false;  // CUPTI ran when the driver gave it
+  bool is_matched = false;
 };
 
-std::vector<Stretch> stretches_of(const AllocatorTrace& trace) {
+std::vector<Stretch> stretches_of(const AllocatorTrace& trace, const CuptiTrace& cupti) {
   std::vector<Stretch> all;
   const auto add = [&](std::uint64_t address, std::int64_t bytes, std::uint64_t born_ns) {
-    if (bytes <= 0) return;
-    all.push_back({address, address + static_cast<std::uint64_t>(bytes), born_ns});
+    if (bytes <= 0) return false;
+    all.push_back({.address = address,
+                   .end = address + static_cast<std::uint64_t>(bytes),
+                   .born_ns = born_ns});
+    return true;
   };
+  // Whether CUPTI tells of memory that is mapped, as expandable segments are, is not known.
+  const auto add_event = [&](const AllocatorEvent& event, std::int64_t index) {
+    const bool is_plain = event.action == AllocatorAction::segment_alloc;
+    if (!is_plain && event.action != AllocatorAction::segment_map) return;
+    if (!add(event.address, event.bytes, event.time_ns)) return;
+    all.back().event = index;
+    all.back().must_be_matched =
+        is_plain && event.time_ns >= cupti.start_ns && event.time_ns < cupti.end_ns;
+  };
+  for (const AllocatorEvent& event : trace.earlier_segments) add_event(event, -1);
   for (const AllocatorSegment& segment : trace.segments) {
     add(segment.address, segment.bytes, trace.start_ns);
   }
-  for (const AllocatorEvent& event : trace.events) {
-    if (event.action == AllocatorAction::segment_alloc ||
-        event.action == AllocatorAction::segment_map) {
-      add(event.address, event.bytes, event.time_ns);
-    }
+  for (std::int64_t i = 0; i < std::ssize(trace.events); ++i) {
+    add_event(trace.events[static_cast<std::size_t>(i)], i);
   }
-  std::ranges::sort(all, {}, &Stretch::address);
+  std::ranges::stable_sort(all, {}, &Stretch::address);
   return all;
 }
 
 // Does one of `stretches`, in order of addresses, account for this allocation? The allocator logs a
 // segment after the driver gave it and before it goes back, so its birth lies in the allocation's
 // life. An address that is used again later is another allocation with a later life.
-bool is_segment(const UnseenAllocation& allocation, const std::vector<Stretch>& stretches,
+bool is_segment(const UnseenAllocation& allocation, std::vector<Stretch>& stretches,
                 std::uint64_t longest) {
+  bool is_one = false;
   const std::uint64_t end = allocation.address + static_cast<std::uint64_t>(allocation.bytes);
   const std::uint64_t from = allocation.address > longest ? allocation.address - longest : 0;
   for (auto at = std::ranges::lower_bound(stretches, from, {}, &Stretch::address);
@@ -51,9 +65,9 @@ bool is_segment(const UnseenAllocation& allocation, const std::vector<Stretch>& 
     if (at->end <= allocation.address) continue;
     if (at->born_ns < allocation.born_ns) continue;
     if (allocation.died_ns && at->born_ns >= *allocation.died_ns) continue;
-    return true;
+    is_one = at->is_matched = true;
   }
-  return false;
+  return is_one;
 }
 
 UnseenAllocation described(const MemoryActivity& memory, const MemoryRecordMeaning& meaning,
@@ -69,7 +83,7 @@ UnseenAllocation described(const MemoryActivity& memory, const MemoryRecordMeani
                               .name = memory.name.empty() ? memory.source : memory.name};
   if (meaning.api_index) {
     const auto& call = std::get<ApiActivity>(records[static_cast<std::size_t>(*meaning.api_index)]);
-    allocation.callback_id = call.callback_id;
+    if (call.kind == ActivityKind::runtime) allocation.callback_id = call.callback_id;
   }
   for (const ExternalActivity& external : meaning.external) {
     if (external.external_kind == kOurExternalKind) allocation.external_id = external.external_id;
@@ -77,9 +91,10 @@ UnseenAllocation described(const MemoryActivity& memory, const MemoryRecordMeani
   return allocation;
 }
 
-// Every sound allocation that CUPTI saw, with its end where it saw that.
+// Every sound allocation that CUPTI saw, with its end where it saw that; but not what lies on
+// another device than the traced one.
 std::vector<UnseenAllocation> driver_allocations(std::span<const Activity> records,
-                                                 const ActivityBooks& books) {
+                                                 const ActivityBooks& books, int device) {
   std::map<std::int64_t, std::optional<std::uint64_t>> lives;  // by record
   const auto time_of = [&](std::int64_t index) {
     return std::get<MemoryActivity>(records[static_cast<std::size_t>(index)]).time_ns;
@@ -89,13 +104,16 @@ std::vector<UnseenAllocation> driver_allocations(std::span<const Activity> recor
     lives.emplace(pair.allocation_index, time_of(pair.release_index));
   }
   // Ended unseen before the next one at its address. Nothing is known of when, so it counts for a
-  // moment only; the trace says that records were lost.
+  // moment only; note_unsound() tells of it.
   for (const std::int64_t index : books.releases_missed) lives.emplace(index, time_of(index));
   std::vector<UnseenAllocation> all;
   for (const MemoryRecordMeaning& meaning : books.memory_records) {
     const auto life = lives.find(meaning.index);
     if (life == lives.end()) continue;
     const auto& memory = std::get<MemoryActivity>(records[static_cast<std::size_t>(meaning.index)]);
+    if (on_device(memory.memory_kind) && memory.device_id != static_cast<std::uint32_t>(device)) {
+      continue;
+    }
     all.push_back(described(memory, meaning, records));
     all.back().died_ns = life->second;
   }
@@ -148,16 +166,18 @@ class UnseenBytes {
 };
 
 // The allocator counts for itself; our replay must come to the same.
-void compare(const AllocatorCounters& theirs, const AllocatorBytes& ours, std::int64_t events,
-             Problems& problems) {
+void compare(const AllocatorTrace& trace, const AllocatorBytes& ours, Problems& problems) {
+  const AllocatorCounters& theirs = trace.counters_at_end;
   const auto check = [&](const char* what, std::int64_t counted, std::int64_t replayed) {
     if (counted == replayed) return;
-    problems.note(events, "the allocator counts ", counted, " ", what,
+    problems.note(std::ssize(trace.events), "the allocator counts ", counted, " ", what,
                   " bytes at the end, its events sum to ", replayed);
   };
   check("reserved", theirs.reserved_bytes, ours.reserved);
-  check("allocated", theirs.allocated_bytes, ours.blocks());
-  check("active", theirs.active_bytes, ours.blocks() + ours.awaiting);
+  if (!trace.rounds_by_powers) {  // else block sizes are not known
+    check("allocated", theirs.allocated_bytes, ours.blocks());
+    check("active", theirs.active_bytes, ours.blocks() + ours.awaiting);
+  }
   // A block that a stream still uses keeps the bytes that were asked for.
   if (ours.awaiting == 0) check("requested", theirs.requested_bytes, ours.requested);
 }
@@ -175,6 +195,26 @@ void note_losses(const AllocatorTrace& allocator, const CuptiTrace& cupti, Probl
   if (!cupti.complete()) problems.note(-1, cupti.first_problem);
 }
 
+void note_unsound(const ActivityBooks& books, Problems& problems) {
+  if (!books.damaged.empty()) {
+    problems.note(-1, books.damaged.size(),
+                  " of CUPTI's memory records are damaged: neither an allocation nor a release, or "
+                  "of absurd size");
+  }
+  if (!books.releases_missed.empty()) {
+    problems.note(-1, "CUPTI did not tell of the release of ", books.releases_missed.size(),
+                  " allocations whose address was given out again");
+  }
+}
+
+void note_unmatched(const std::vector<Stretch>& stretches, Problems& problems) {
+  for (const Stretch& one : stretches) {
+    if (!one.must_be_matched || one.is_matched) continue;
+    problems.note(one.event, "the allocator took a segment of ", one.end - one.address,
+                  " bytes at ", hex(one.address), ", of which CUPTI did not tell while it ran");
+  }
+}
+
 }  // namespace
 
 CudaBooks cuda_books(const AllocatorTrace& allocator, const CuptiTrace& cupti) {
@@ -183,14 +223,16 @@ CudaBooks cuda_books(const AllocatorTrace& allocator, const CuptiTrace& cupti) {
   note_losses(allocator, cupti, problems);
 
   const ActivityBooks activities = activity_books(cupti.records);
-  books.unseen = driver_allocations(cupti.records, activities);
-  const std::vector<Stretch> stretches = stretches_of(allocator);
+  note_unsound(activities, problems);
+  books.unseen = driver_allocations(cupti.records, activities, allocator.device);
+  std::vector<Stretch> stretches = stretches_of(allocator, cupti);
   std::uint64_t longest = 0;
   for (const Stretch& one : stretches) longest = std::max(longest, one.end - one.address);
   books.segments_matched = static_cast<std::int64_t>(
       std::erase_if(books.unseen, [&](const UnseenAllocation& allocation) {
         return on_device(allocation.kind) && is_segment(allocation, stretches, longest);
       }));
+  note_unmatched(stretches, problems);
 
   UnseenBytes unseen(books.unseen);
   BlockTiling tiling(allocator, problems);
@@ -214,7 +256,7 @@ CudaBooks cuda_books(const AllocatorTrace& allocator, const CuptiTrace& cupti) {
   books.end.unseen = unseen.on_the_device();
   books.unseen_peak_bytes = unseen.peak();
 
-  compare(allocator.counters_at_end, tiling.bytes(), std::ssize(allocator.events), problems);
+  compare(allocator, tiling.bytes(), problems);
   if (allocator.device_used_bytes) {
     books.nameless_bytes =
         *allocator.device_used_bytes - books.end.allocator.reserved - books.end.unseen;

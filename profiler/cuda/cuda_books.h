@@ -29,7 +29,8 @@ struct DeviceMoment {
   bool operator==(const DeviceMoment&) const = default;
 };
 
-// An allocation of the driver that no segment of PyTorch's accounts for.
+// An allocation of the driver that no segment of PyTorch's accounts for: on the traced device, or
+// on none.
 struct UnseenAllocation {
   MemoryKind kind = MemoryKind::unknown;
   std::uint64_t address = 0;

@@ -85,6 +85,11 @@ AllocatorCounters counters_of(c10::DeviceIndex index) {
           .out_of_memory = stats.num_ooms};
 }
 
+bool is_of_segments(AllocatorAction action) {
+  return action == AllocatorAction::segment_alloc || action == AllocatorAction::segment_free ||
+         action == AllocatorAction::segment_map || action == AllocatorAction::segment_unmap;
+}
+
 // Note [Under the allocator's lock]: the allocator calls `saw` while it holds its lock. There only
 // records are written, under our own two locks (`lock_`, then that of recording.cpp). Nobody who
 // holds one of those calls the allocator, so there is one order: the allocator's, ours,
@@ -126,7 +131,7 @@ class DeviceWatch final : public TraceListener {
   }
 
   // CUPTI runs from here to the end of the first trace, so that what libraries take at their first
-  // use is seen.
+  // use is seen, with the layer that it is for.
   void start_cupti() {
     LoadedCupti loaded = load_cupti();
     if (loaded.api == nullptr) {
@@ -135,7 +140,8 @@ class DeviceWatch final : public TraceListener {
     }
     cupti_ = std::move(loaded.api);
     source_ = std::make_unique<CuptiSource>(*cupti_);
-    if (!source_->start()) cupti_reason_ = source_->reason();
+    driver_is_watched_ = source_->start();
+    cupti_reason_ = source_->reason();
   }
   CuptiSource* source() noexcept { return source_.get(); }
 
@@ -143,6 +149,7 @@ class DeviceWatch final : public TraceListener {
     if (recording.device != DeviceId::Kind::cuda) return;
     const auto snapshot = allocator::snapshot({0, 0}, /*include_traces=*/false);
     AllocatorTrace trace;
+    trace.device = device_.index;
     trace.start_ns = steady_ns();
     trace.events.reserve(kMostEvents);
     for (const auto& segment : snapshot.segments) {
@@ -155,6 +162,8 @@ class DeviceWatch final : public TraceListener {
     trace.rounds_by_powers = std::ranges::any_of(
         config.roundup_power2_divisions, [](std::size_t divisions) { return divisions > 1; });
     const std::lock_guard guard(lock_);
+    trace.earlier_segments = std::exchange(earlier_segments_, {});
+    trace.dropped_events = trace_.dropped_events;
     trace_ = std::move(trace);
     logging_ = true;
   }
@@ -162,7 +171,7 @@ class DeviceWatch final : public TraceListener {
   void layer_entered(LayerId layer) noexcept override {
     if (source_ != nullptr) source_->push(layer_scope_id(layer));
   }
-  void layer_left() noexcept override {
+  void layer_left(LayerId) noexcept override {
     if (source_ != nullptr) source_->pop();
   }
   // The books hold what we counted; the allocator counts for itself. Blocks that a stream still
@@ -185,6 +194,7 @@ class DeviceWatch final : public TraceListener {
     {
       const std::lock_guard guard(lock_);
       if (!std::exchange(logging_, false)) return;
+      driver_is_watched_ = false;
       trace = std::exchange(trace_, {});
     }
     try {
@@ -208,17 +218,18 @@ class DeviceWatch final : public TraceListener {
   }
 
   void log(AllocatorAction action, const TraceEntry& entry) {
-    if (!logging_) return;
-    if (trace_.events.size() == kMostEvents) {
+    if (!logging_ && !(driver_is_watched_ && is_of_segments(action))) return;
+    std::vector<AllocatorEvent>& events = logging_ ? trace_.events : earlier_segments_;
+    if (events.size() == kMostEvents) {
       ++trace_.dropped_events;
       return;
     }
-    trace_.events.push_back({.action = action,
-                             .address = entry.addr_,
-                             .bytes = static_cast<std::int64_t>(entry.size_),
-                             .stream = reinterpret_cast<std::uint64_t>(entry.stream_),
-                             .time_ns = steady_ns(),
-                             .layer = current_layer()});
+    events.push_back({.action = action,
+                      .address = entry.addr_,
+                      .bytes = static_cast<std::int64_t>(entry.size_),
+                      .stream = reinterpret_cast<std::uint64_t>(entry.stream_),
+                      .time_ns = steady_ns(),
+                      .layer = current_layer()});
   }
 
   void add_block(std::uint64_t address, std::int64_t bytes) {
@@ -240,12 +251,13 @@ class DeviceWatch final : public TraceListener {
     trace.counters_at_end = counters_of(index);
     const auto [free, total] = allocator::get()->getMemoryInfo(index);
     trace.device_used_bytes = static_cast<std::int64_t>(total - free);
+    CuptiTrace cupti;
     if (source_ != nullptr && source_->is_running()) {
-      cupti_trace_ = source_->stop();
+      cupti = source_->stop();
     } else if (cupti_reason_.empty()) {
       cupti_reason_ = "CUPTI: it was ended with the first trace of this run";
     }
-    observations_ = CudaObservations{cuda_books(trace, cupti_trace_), cupti_reason_};
+    observations_ = CudaObservations{cuda_books(trace, cupti), cupti_reason_};
   }
 
   const DeviceId device_;
@@ -253,16 +265,18 @@ class DeviceWatch final : public TraceListener {
   std::unordered_map<std::uint64_t, std::unique_ptr<LiveBlock>> blocks_;  // live, by address
   AllocatorTrace trace_;
   bool logging_ = false;
+  bool driver_is_watched_ = false;  // CUPTI runs, and the first trace has not ended
+  std::vector<AllocatorEvent> earlier_segments_;
 
   std::unique_ptr<CuptiApi> cupti_;
   std::unique_ptr<CuptiSource> source_;
-  CuptiTrace cupti_trace_;
-  std::string cupti_reason_;
+  std::string cupti_reason_ = "CUPTI: this run did not ask for it";
   std::optional<CudaObservations> observations_;
 };
 
 // Never destroyed: blocks are freed until the process ends.
 DeviceWatch* watch = nullptr;
+bool is_installed = false;  // it is attached, and passed the self-test
 
 // Backward runs in threads of the engine, which open no layer scopes.
 std::unique_ptr<at::ObserverContext> backward_entered(const at::RecordFunction&) {
@@ -308,6 +322,12 @@ void self_test(const DeviceId& device) {
                      "; unset PYTORCH_NO_CUDA_MEMORY_CACHING and use LibTorch 2.14"));
 }
 
+void finish_install(const DeviceId& device) {
+  self_test(device);
+  reset_peak_live_bytes(device);
+  is_installed = true;
+}
+
 }  // namespace
 
 std::string cuda_unavailable(const DeviceId& device) {
@@ -321,31 +341,35 @@ std::string cuda_unavailable(const DeviceId& device) {
                 count == 1 ? "" : concat(" to cuda:", count - 1));
 }
 
-void install_cuda_hooks(const DeviceId& device) {
+void install_cuda_hooks(const DeviceId& device, DriverWatch driver) {
   if (watch != nullptr) {
-    if (watch->device() == device) return;
-    throw Error(concat("device '", to_string(device), "': this program already records '",
-                       to_string(watch->device()), "'; one CUDA device a program"));
+    if (watch->device() != device) {
+      throw Error(concat("device '", to_string(device), "': this program already records '",
+                         to_string(watch->device()), "'; one CUDA device a program"));
+    }
+    if (!is_installed) finish_install(device);  // it failed, and may not pass in silence now
+    return;
   }
   if (const std::string reason = cuda_unavailable(device); !reason.empty()) {
     throw Error(concat("device '", to_string(device), "': ", reason));
   }
-  watch = new DeviceWatch(device);
-  watch->start_cupti();  // before the context is made
+  auto fresh = std::make_unique<DeviceWatch>(device);
+  if (driver == DriverWatch::until_first_trace) fresh->start_cupti();  // before the context is made
   at::globalContext().lazyInitDevice(c10::DeviceType::CUDA);
   if (allocator::name() != "native") {
     throw Error(concat("device '", to_string(device), "': LibTorch's allocator '",
                        allocator::name(),
                        "' cannot be traced; leave backend out of PYTORCH_ALLOC_CONF"));
   }
+  watch = fresh.release();
   allocator::attachAllocatorTraceTracker([](const TraceEntry& entry) { watch->saw(entry); });
   watch->add_older_blocks();
   count_cuda_storages(allocator::get()->raw_deleter(), device.index);
   set_trace_listener(watch);
+  set_scope_observer(watch);  // until a tracer stands in for it, and after
   at::addGlobalCallback(at::RecordFunctionCallback(&backward_entered, &backward_left)
                             .scopes({at::RecordScope::BACKWARD_FUNCTION}));
-  self_test(device);
-  reset_peak_live_bytes(device);
+  finish_install(device);
 }
 
 std::optional<CudaObservations> take_cuda_observations() {

@@ -16,10 +16,16 @@ namespace sbp::profiler {
 // when it can.
 std::string cuda_unavailable(const DeviceId& device);
 
+// Whether CUPTI records what the driver gives, from the installation on. It costs time and memory
+// until the first trace of the device ends, so only who takes that trace's observations asks for
+// it.
+enum class DriverWatch { none, until_first_trace };
+
 // Counts the device's blocks from now on. Once a process, for one device, after
-// install_torch_hooks() and before the device's first tensor; a second device is an Error. Throws
-// Error when the device cannot be used, or when a block that was made is not seen.
-void install_cuda_hooks(const DeviceId& device);
+// install_torch_hooks() and before the device's first tensor; later calls do nothing (`driver` is
+// the first one's), but a second device is an Error. Throws Error when the device cannot be used,
+// or when a block that was made is not seen.
+void install_cuda_hooks(const DeviceId& device, DriverWatch driver = DriverWatch::none);
 
 // What the last trace of the device saw beside the profile, once.
 struct CudaObservations {

@@ -2,6 +2,7 @@
 // and a build without CUPTI's headers has the same code.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -21,6 +22,26 @@ inline constexpr CuptiStatus kCuptiUnknown = 999;
 
 // The external correlation kind that is ours: CUSTOM2. Kineto has CUSTOM0 and CUSTOM1.
 inline constexpr std::uint32_t kOurExternalKind = 5;
+
+// The driver's functions that give memory, by CUPTI's numbers. Libraries call them past the
+// runtime, and only a call that is recorded carries a scope. Loading code is one: its variables are
+// memory.
+inline constexpr std::array<std::uint32_t, 14> kDriverAllocations{
+    243,  // cuMemAlloc_v2
+    244,  // cuMemAllocPitch_v2
+    371,  // cuMemAllocManaged
+    549,  // cuMemCreate
+    598,  // cuMemAllocAsync
+    599,  // cuMemAllocAsync_ptsz
+    611,  // cuMemAllocFromPoolAsync
+    612,  // cuMemAllocFromPoolAsync_ptsz
+    18,   // cuModuleLoad
+    19,   // cuModuleLoadData
+    20,   // cuModuleLoadDataEx
+    21,   // cuModuleLoadFatBinary
+    678,  // cuLibraryLoadData
+    679,  // cuLibraryLoadFromFile
+};
 
 class CuptiApi {
  public:
@@ -45,6 +66,10 @@ class CuptiApi {
   virtual CuptiStatus register_buffers(RequestBuffer request, CompleteBuffer complete) = 0;
   virtual CuptiStatus enable(ActivityKind kind) = 0;
   virtual CuptiStatus disable(ActivityKind kind) = 0;
+  // Records of one of the driver's functions, without those of all the others.
+  virtual CuptiStatus record_driver_call(std::uint32_t callback_id, bool on) = 0;
+  // Memory records name the library that asked.
+  virtual CuptiStatus track_sources(bool on) = 0;
   // Hands out what is filled, all of it, before it returns; also buffers that are not full.
   virtual CuptiStatus flush() = 0;
   // Records lost in this context's stream since the last call.

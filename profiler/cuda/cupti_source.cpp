@@ -87,9 +87,11 @@ void note_problem(CuptiTrace& trace, std::string sentence) {
   if (trace.first_problem.empty()) trace.first_problem = std::move(sentence);
 }
 
-// Scopes of this thread that CUPTI was told of and that are still open. A scope that was entered
-// while nothing ran must not take another's id away when it is left.
-thread_local std::int64_t pushed_scopes = 0;
+// Open scopes of this thread: those that CUPTI was told of, and inside them those that it was not
+// (none of what is inside a scope that it did not take). A scope must not take another's id away
+// when it is left.
+thread_local std::int64_t told_scopes = 0;
+thread_local std::int64_t untold_scopes = 0;
 
 }  // namespace
 
@@ -109,8 +111,10 @@ void CuptiSource::give_up(std::string reason) {
 }
 
 bool CuptiSource::refuse(const char* what, CuptiStatus status, const std::string& holder) {
-  if (means_no_driver(status)) {
-    give_up("CUPTI: no NVIDIA driver answers, so nothing beside PyTorch's own memory is seen");
+  // Later, the same numbers are errors like any other: a driver did answer.
+  if (!subscribed_ && means_no_driver(status)) {
+    give_up(concat("CUPTI: no NVIDIA driver answers (status ", status,
+                   "), so nothing beside PyTorch's own memory is seen"));
     return false;
   }
   std::string reason;
@@ -126,9 +130,18 @@ bool CuptiSource::refuse(const char* what, CuptiStatus status, const std::string
   return false;
 }
 
-// Leaves CUPTI to others. What fails here is of no consequence.
-void CuptiSource::undo() {
+// What fails here is of no consequence.
+void CuptiSource::disable_all() {
   for (const ActivityKind kind : std::exchange(enabled_, {})) api_.disable(kind);
+  for (const std::uint32_t call : std::exchange(driver_calls_, {})) {
+    api_.record_driver_call(call, false);
+  }
+  if (std::exchange(tracks_sources_, false)) api_.track_sources(false);
+}
+
+// Leaves CUPTI to others.
+void CuptiSource::undo() {
+  disable_all();
   if (std::exchange(subscribed_, false)) api_.unsubscribe();
 }
 
@@ -165,11 +178,9 @@ bool CuptiSource::register_callbacks() {
 }
 
 bool CuptiSource::enable_kinds() {
-  std::vector<ActivityKind> kinds{ActivityKind::memory, ActivityKind::memory_pool,
-                                  ActivityKind::runtime, ActivityKind::external_correlation,
-                                  ActivityKind::overhead};
-  if (options_.driver_calls) kinds.push_back(ActivityKind::driver);
-  for (const ActivityKind kind : kinds) {
+  for (const ActivityKind kind :
+       {ActivityKind::memory, ActivityKind::memory_pool, ActivityKind::runtime,
+        ActivityKind::external_correlation, ActivityKind::overhead}) {
     const CuptiStatus status = api_.enable(kind);
     if (status != kCuptiSuccess) {
       return refuse(concat("enabling records of kind ", static_cast<std::uint32_t>(kind)).c_str(),
@@ -180,6 +191,29 @@ bool CuptiSource::enable_kinds() {
   return true;
 }
 
+// Names and layers of some allocations hang on these, their bytes do not: without them the trace
+// goes on and says so.
+void CuptiSource::enable_extras() {
+  missing_extra_.clear();
+  const auto note = [&](CuptiStatus status, const char* what) {
+    if (missing_extra_.empty()) {
+      missing_extra_ = concat("CUPTI does not tell ", what, " (status ", status, ": ",
+                              api_.describe(status), ")");
+    }
+  };
+  const CuptiStatus sources = api_.track_sources(true);
+  tracks_sources_ = sources == kCuptiSuccess;
+  if (!tracks_sources_) note(sources, "which library asked for memory");
+  for (const std::uint32_t call : kDriverAllocations) {
+    const CuptiStatus status = api_.record_driver_call(call, true);
+    if (status == kCuptiSuccess) {
+      driver_calls_.push_back(call);
+    } else {
+      note(status, "for which layer the driver's own functions gave memory");
+    }
+  }
+}
+
 bool CuptiSource::start() {
   if (!reason_.empty()) return false;
   if (is_running()) return true;
@@ -188,24 +222,31 @@ bool CuptiSource::start() {
     if (target != nullptr) throw Error("starting a CUPTI trace: another one runs; stop it first");
   }
   failed_pushes_ = 0;
-  if (!check_version() || !subscribe() || !register_callbacks() || !enable_kinds()) return false;
+  if (!check_version() || !subscribe() || !register_callbacks()) return false;
+  enable_extras();
+  if (!enable_kinds()) return false;
+  start_ns_ = steady_ns();
   running_ = true;
   return true;
 }
 
 void CuptiSource::push(std::uint64_t id) noexcept {
-  if (!is_running()) return;
-  if (api_.push_external_id(id) == kCuptiSuccess) {
-    ++pushed_scopes;
-  } else {
-    ++failed_pushes_;
+  const bool runs = is_running();
+  if (runs && untold_scopes == 0 && api_.push_external_id(id) == kCuptiSuccess) {
+    ++told_scopes;
+    return;
   }
+  if (runs) ++failed_pushes_;
+  if (runs || told_scopes > 0) ++untold_scopes;
 }
 
 void CuptiSource::pop() noexcept {
-  if (pushed_scopes == 0) return;
-  --pushed_scopes;
-  api_.pop_external_id();
+  if (untold_scopes > 0) {
+    --untold_scopes;
+  } else if (told_scopes > 0) {
+    --told_scopes;
+    api_.pop_external_id();
+  }
 }
 
 // CUPTI counts lost records by context and stream; those whose buffers came are asked for, and the
@@ -227,7 +268,7 @@ void CuptiSource::count_dropped(CuptiTrace& trace) {
   }
   if (trace.dropped_records > 0) {
     note_problem(trace, concat("CUPTI lost ", trace.dropped_records,
-                               " records, so what PyTorch does not see is a lower bound"));
+                               " records, so what PyTorch does not see is inexact"));
   }
 }
 
@@ -258,8 +299,10 @@ void CuptiSource::decode_filled(CuptiTrace& trace) {
 CuptiTrace CuptiSource::stop() {
   CuptiTrace trace;
   if (!running_.exchange(false)) return trace;
+  trace.start_ns = start_ns_;
+  trace.end_ns = steady_ns();
   const std::uint64_t difference = client_clock_ ? 0 : clock_difference(api_);
-  for (const ActivityKind kind : std::exchange(enabled_, {})) api_.disable(kind);
+  disable_all();
   const CuptiStatus flushed = api_.flush();
   if (flushed != kCuptiSuccess) {
     note_problem(trace, concat("CUPTI: flushing failed with status ", flushed, " (",
@@ -271,13 +314,16 @@ CuptiTrace CuptiSource::stop() {
   trace.failed_pushes = failed_pushes_;
   if (trace.failed_pushes > 0) {
     note_problem(trace, concat("CUPTI did not take ", trace.failed_pushes,
-                               " scopes, whose calls are attributed to no layer"));
+                               " scopes, whose calls are attributed to no layer or to one around "
+                               "it"));
   }
+  if (!missing_extra_.empty()) note_problem(trace, missing_extra_);
   if (difference != 0) {
     for (Activity& record : trace.records) shift_times(record, difference);
   }
   const std::lock_guard guard(lock);
   target = nullptr;
+  buffers_.reset();  // those that CUPTI still holds are freed when they come
   return trace;
 }
 

@@ -18,18 +18,18 @@ namespace sbp::profiler {
 
 struct CuptiSourceOptions {
   ActivityBufferOptions buffers;
-  bool driver_calls = false;  // record the driver's calls as well as the runtime's: several times
-                              // as many
 };
 
 // Times are nanoseconds of std::chrono::steady_clock.
 struct CuptiTrace {
+  std::uint64_t start_ns = 0;           // when it began to record, and when it ended; both 0 when
+  std::uint64_t end_ns = 0;             // nothing ran
   std::vector<Activity> records;        // in no order
   std::int64_t dropped_records = 0;     // lost by CUPTI, or with a buffer that had to be reused
   std::int64_t truncated_buffers = 0;   // ended inside a record
   std::int64_t unreadable_buffers = 0;  // held a kind of record that is not known
   std::int64_t failed_pushes = 0;       // scopes that no call can be attributed to
-  std::string first_problem;            // a sentence; empty when none of these happened
+  std::string first_problem;            // a sentence; empty when nothing is missing
 
   bool complete() const { return first_problem.empty(); }
 };
@@ -63,8 +63,10 @@ class CuptiSource {
   bool subscribe();
   bool register_callbacks();
   bool enable_kinds();
+  void enable_extras();
   bool refuse(const char* what, CuptiStatus status, const std::string& holder = {});
   void give_up(std::string reason);
+  void disable_all();
   void undo();
   void count_dropped(CuptiTrace& trace);
   void decode_filled(CuptiTrace& trace);
@@ -73,9 +75,13 @@ class CuptiSource {
   CuptiSourceOptions options_;
   std::unique_ptr<ActivityBuffers> buffers_;
   std::vector<ActivityKind> enabled_;
+  std::vector<std::uint32_t> driver_calls_;  // that are recorded
+  bool tracks_sources_ = false;
+  std::string missing_extra_;  // a sentence; empty when none is missing
   bool subscribed_ = false;
   bool registered_ = false;
   bool client_clock_ = false;
+  std::uint64_t start_ns_ = 0;
   std::atomic<bool> running_{false};
   std::atomic<std::int64_t> failed_pushes_{0};
   std::string reason_;

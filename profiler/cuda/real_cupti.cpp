@@ -20,6 +20,17 @@ static_assert(kCuptiNotInitialized == CUPTI_ERROR_NOT_INITIALIZED);
 static_assert(kCuptiNotPermitted == CUPTI_ERROR_INSUFFICIENT_PRIVILEGES);
 static_assert(kCuptiHasSubscriber == CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED);
 static_assert(kCuptiUnknown == CUPTI_ERROR_UNKNOWN);
+static_assert(
+    kDriverAllocations ==
+    std::array<std::uint32_t, 14>{
+        CUPTI_DRIVER_TRACE_CBID_cuMemAlloc_v2, CUPTI_DRIVER_TRACE_CBID_cuMemAllocPitch_v2,
+        CUPTI_DRIVER_TRACE_CBID_cuMemAllocManaged, CUPTI_DRIVER_TRACE_CBID_cuMemCreate,
+        CUPTI_DRIVER_TRACE_CBID_cuMemAllocAsync, CUPTI_DRIVER_TRACE_CBID_cuMemAllocAsync_ptsz,
+        CUPTI_DRIVER_TRACE_CBID_cuMemAllocFromPoolAsync,
+        CUPTI_DRIVER_TRACE_CBID_cuMemAllocFromPoolAsync_ptsz, CUPTI_DRIVER_TRACE_CBID_cuModuleLoad,
+        CUPTI_DRIVER_TRACE_CBID_cuModuleLoadData, CUPTI_DRIVER_TRACE_CBID_cuModuleLoadDataEx,
+        CUPTI_DRIVER_TRACE_CBID_cuModuleLoadFatBinary, CUPTI_DRIVER_TRACE_CBID_cuLibraryLoadData,
+        CUPTI_DRIVER_TRACE_CBID_cuLibraryLoadFromFile});
 
 // The functions as the header declares them, found by name.
 struct Functions {
@@ -30,6 +41,8 @@ struct Functions {
   decltype(&cuptiActivityRegisterCallbacks) register_buffers;
   decltype(&cuptiActivityEnable) enable;
   decltype(&cuptiActivityDisable) disable;
+  decltype(&cuptiActivityEnableDriverApi) record_driver_call;
+  decltype(&cuptiActivityEnableAllocationSource) track_sources;
   decltype(&cuptiActivityFlushAll) flush;
   decltype(&cuptiActivityGetNumDroppedRecords) dropped_records;
   decltype(&cuptiActivityPushExternalCorrelationId) push;
@@ -86,6 +99,10 @@ class RealCupti final : public CuptiApi {
 
   CuptiStatus enable(ActivityKind kind) override { return call_.enable(as_cupti(kind)); }
   CuptiStatus disable(ActivityKind kind) override { return call_.disable(as_cupti(kind)); }
+  CuptiStatus record_driver_call(std::uint32_t callback_id, bool on) override {
+    return call_.record_driver_call(callback_id, on ? 1 : 0);
+  }
+  CuptiStatus track_sources(bool on) override { return call_.track_sources(on ? 1 : 0); }
   CuptiStatus flush() override { return call_.flush(CUPTI_ACTIVITY_FLAG_FLUSH_FORCED); }
   CuptiStatus dropped_records(void* context, std::uint32_t stream, std::size_t& records) override {
     return call_.dropped_records(static_cast<CUcontext>(context), stream, &records);
@@ -142,6 +159,8 @@ LoadedCupti load_cupti(const char* library) {
   finder.find(functions.register_buffers, "cuptiActivityRegisterCallbacks");
   finder.find(functions.enable, "cuptiActivityEnable");
   finder.find(functions.disable, "cuptiActivityDisable");
+  finder.find(functions.record_driver_call, "cuptiActivityEnableDriverApi");
+  finder.find(functions.track_sources, "cuptiActivityEnableAllocationSource");
   finder.find(functions.flush, "cuptiActivityFlushAll");
   finder.find(functions.dropped_records, "cuptiActivityGetNumDroppedRecords");
   finder.find(functions.push, "cuptiActivityPushExternalCorrelationId");

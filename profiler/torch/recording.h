@@ -14,6 +14,7 @@
 #include "profiler/record.h"
 #include "profiler/record_buffer.h"
 #include "sbp/base/device_id.h"
+#include "sbp/base/scope.h"
 
 namespace sbp::profiler {
 
@@ -64,14 +65,11 @@ class LiveBlocks {
 // The blocks of `device`. Those of cuda are of the one device that install_cuda_hooks named.
 LiveBlocks& live_blocks(DeviceId::Kind device) noexcept;
 
-// Told of what a tracer does, by the thread that does it; for sources that record beside the log.
-// No lock is held.
-class TraceListener {
+// Told of what a tracer does, and of layer scopes while it does, by the thread that does it; for
+// sources that record beside the log. No lock is held.
+class TraceListener : public ScopeObserver {
  public:
-  virtual ~TraceListener() = default;
   virtual void trace_started(const Recording& recording) = 0;
-  virtual void layer_entered(LayerId layer) noexcept = 0;
-  virtual void layer_left() noexcept = 0;
   virtual void phase_entered(Phase phase) = 0;
   virtual void trace_stopping() noexcept = 0;
 };

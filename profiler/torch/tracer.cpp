@@ -43,7 +43,7 @@ class Tracer::Session final : public ScopeObserver {
       : recording_(traceable(options.device), options.buffer_records), layers_(layers) {
     start_recording(recording_);
     older_blocks_ = std::ssize(recording_.buffer.records());
-    set_scope_observer(this);
+    other_observer_ = set_scope_observer(this);
     if (recording_.device == DeviceId::Kind::meta) {
       operations_.emplace();
     }
@@ -65,7 +65,7 @@ class Tracer::Session final : public ScopeObserver {
   }
   void layer_left(LayerId layer) noexcept override {
     log_mark(RecordKind::layer_leave, layer);
-    if (listener_ != nullptr) listener_->layer_left();
+    if (listener_ != nullptr) listener_->layer_left(layer);
   }
 
   DeviceId::Kind device() const noexcept { return recording_.device; }
@@ -96,7 +96,7 @@ class Tracer::Session final : public ScopeObserver {
 
   void halt() noexcept {
     if (listener_ != nullptr) listener_->trace_stopping();
-    set_scope_observer(nullptr);
+    set_scope_observer(other_observer_);
     operations_.reset();
     live_at_end_bytes_ = stop_recording();
     running_ = false;
@@ -107,6 +107,7 @@ class Tracer::Session final : public ScopeObserver {
   std::int64_t older_blocks_ = 0;
   const LayerTable& layers_;
   TraceListener* const listener_ = trace_listener();
+  ScopeObserver* other_observer_ = nullptr;  // that was there before, and is again after
   std::int64_t live_at_end_bytes_ = 0;
   bool running_ = true;
 };

@@ -40,8 +40,8 @@ LayerId LayerTable::find(std::string_view name) const {
   return found == ids_.end() ? kNoLayer : found->second;
 }
 
-void set_scope_observer(ScopeObserver* observer) noexcept {
-  active_observer.store(observer, std::memory_order_release);
+ScopeObserver* set_scope_observer(ScopeObserver* observer) noexcept {
+  return active_observer.exchange(observer, std::memory_order_acq_rel);
 }
 
 LayerId current_layer() noexcept {

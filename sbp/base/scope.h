@@ -52,9 +52,9 @@ class ScopeObserver {
   virtual void layer_left(LayerId layer) noexcept = 0;
 };
 
-// Sets the process's observer (nullptr: none); the caller keeps it alive until it is replaced.
-// Not to be called while other threads have scopes open.
-void set_scope_observer(ScopeObserver* observer) noexcept;
+// Sets the process's observer (nullptr: none) and returns the one before; the caller keeps it alive
+// until it is replaced. Not to be called while other threads have scopes open.
+ScopeObserver* set_scope_observer(ScopeObserver* observer) noexcept;
 
 // The innermost open layer of this thread, or kNoLayer.
 LayerId current_layer() noexcept;

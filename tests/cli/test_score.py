@@ -24,6 +24,7 @@ class ScoredSet(unittest.TestCase):
     def test_reports_tell_the_figures_of_the_scored_set(self):
         told = score.predict(PROGRAM, score.rows_in(OURS)[0])["accuracy"]
         self.assertEqual(told["runs"], self.result["left_out"]["runs"])
+        self.assertIn("fp32", told.pop("runs_of"))
         for name, value in told.items():
             self.assertAlmostEqual(value, self.result["left_out"][name], delta=5.1e-5, msg=name)
 

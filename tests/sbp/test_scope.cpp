@@ -8,12 +8,15 @@ namespace {
 
 class Recorder : public sbp::ScopeObserver {
  public:
-  Recorder() { sbp::set_scope_observer(this); }
-  ~Recorder() override { sbp::set_scope_observer(nullptr); }
+  Recorder() : before_(sbp::set_scope_observer(this)) {}
+  ~Recorder() override { sbp::set_scope_observer(before_); }
   void layer_entered(sbp::LayerId layer) noexcept override { events.push_back(layer); }
   void layer_left(sbp::LayerId layer) noexcept override { events.push_back(-layer); }
 
   std::vector<sbp::LayerId> events;
+
+ private:
+  sbp::ScopeObserver* const before_;
 };
 
 }  // namespace
@@ -72,6 +75,18 @@ TEST_CASE("scope: the observer sees openings and closings in order, until it is 
   }
   CHECK(events == std::vector<sbp::LayerId>{1, 2, -2, 3, -3});
   const sbp::ScopedLayer unseen(4);
+}
+
+TEST_CASE("scope: an observer can stand in for another for a while") {
+  Recorder outer;
+  { const sbp::ScopedLayer seen(1); }
+  {
+    Recorder inner;
+    const sbp::ScopedLayer seen(2);
+    CHECK(inner.events == std::vector<sbp::LayerId>{2});
+  }
+  { const sbp::ScopedLayer seen(3); }
+  CHECK(outer.events == std::vector<sbp::LayerId>{1, -1, 3, -3});
 }
 
 TEST_CASE("scope: an exception closes scopes") {

@@ -35,6 +35,8 @@ class FakeCupti final : public profiler::CuptiApi {
   std::uint64_t ahead_ns = 0;      // of the steady clock, by timestamp()
   std::vector<std::string> calls;  // that were made
   std::set<profiler::ActivityKind> enabled;
+  std::set<std::uint32_t> driver_calls;  // that are recorded
+  bool tracks_sources = false;
   std::map<std::thread::id, std::vector<std::uint64_t>> ids;
   bool stuck = false;  // a callback did not return while a call of ours was in CUPTI
 
@@ -66,6 +68,17 @@ class FakeCupti final : public profiler::CuptiApi {
   Status disable(profiler::ActivityKind kind) override {
     enabled.erase(kind);
     return made("disable", kind);
+  }
+  Status record_driver_call(std::uint32_t callback_id, bool on) override {
+    const Status result = made("record_driver_call");
+    if (result == 0 && on) driver_calls.insert(callback_id);
+    if (!on) driver_calls.erase(callback_id);
+    return result;
+  }
+  Status track_sources(bool on) override {
+    const Status result = made("track_sources");
+    if (result == 0) tracks_sources = on;
+    return result;
   }
   // Hands out what it holds while its lock is held, on another thread, and then waits for it.
   Status flush() override {

@@ -66,6 +66,38 @@ TEST_CASE("activity books: an address is used again, and each kind has its own a
   CHECK(books.peak_live_bytes[kDevice] == 100);
 }
 
+TEST_CASE("activity books: one thread takes the address that another gives back meanwhile") {
+  // The new owner's call begins first and ends last; or it begins and ends within the release's.
+  for (const auto& [begin, end] : {std::pair{100, 130}, std::pair{115, 118}}) {
+    BufferBuilder builder;
+    builder.allocate({.address = 8, .bytes = 100, .time_ns = 10, .correlation = 1}).call(1);
+    builder.u64(layout::api::kStart, 10).u64(layout::api::kEnd, 20);
+    builder.allocate({.address = 8,
+                      .bytes = 40,
+                      .time_ns = static_cast<std::uint64_t>(begin),
+                      .correlation = 2});
+    builder.call(2)
+        .u64(layout::api::kStart, static_cast<std::uint64_t>(begin))
+        .u64(layout::api::kEnd, static_cast<std::uint64_t>(end));
+    builder.release({.address = 8, .bytes = 100, .time_ns = 110, .correlation = 3}).call(3);
+    builder.u64(layout::api::kStart, 110).u64(layout::api::kEnd, 120);
+    const ActivityBooks books = books_of(builder);
+    CHECK(books.pairs ==
+          std::vector<AllocationPair>{
+              {.allocation_index = 0, .release_index = 4, .bytes = 100, .lifetime_ns = 100}});
+    CHECK(books.never_released == Indices{2});
+    CHECK(books.releases_missed.empty());
+  }
+}
+
+TEST_CASE("activity books: where the runtime made the driver's call, the runtime's counts") {
+  BufferBuilder builder;
+  builder.record(ActivityKind::driver).u32(layout::api::kCorrelationId, 5).call(5);
+  builder.record(ActivityKind::driver).u32(layout::api::kCorrelationId, 5);
+  builder.allocate({.address = 8, .bytes = 1, .correlation = 5});
+  CHECK(books_of(builder).memory_records.at(0).api_index == 1);
+}
+
 TEST_CASE("activity books: a release that was lost ends when its address is given out again") {
   BufferBuilder builder;
   builder.allocate({.address = 8, .bytes = 100, .time_ns = 1})

@@ -38,6 +38,14 @@ MemoryActivity driver_memory(MemoryOperation operation, std::uint64_t address, s
   return memory;
 }
 
+// A CUPTI that ran and has told of nothing.
+CuptiTrace ran(std::uint64_t start_ns, std::uint64_t end_ns) {
+  CuptiTrace cupti;
+  cupti.start_ns = start_ns;
+  cupti.end_ns = end_ns;
+  return cupti;
+}
+
 TEST_CASE("cuda books: a small segment is split down to 512 bytes, and what is free is cached") {
   AllocatorTraceBuilder builder;
   builder.segment(kA, 2 * kMiB).allocate(kA, 1000).allocate(kA + 1024, 1).free(kA);
@@ -69,6 +77,32 @@ TEST_CASE("cuda books: a large segment is split where more than 1 MiB would rema
     CHECK(books.end.allocator.rounding == (left == kMiB ? kMiB : 0));
     CHECK(books.end.allocator.cached == (left == kMiB ? 0 : left));
   }
+}
+
+TEST_CASE("cuda books: rounding by powers hides block sizes, not what was asked for") {
+  // Blocks of 6144 bytes for requests of 5200, which events do not tell of.
+  AllocatorTraceBuilder builder;
+  builder.segment(kA, 2 * kMiB);
+  for (std::uint64_t i = 0; i < 10; ++i) builder.allocate(kA + 6144 * i, 5200);
+  CHECK(cuda_books(builder.trace(), {}).problems > 10);  // not without the option
+  builder.trace().rounds_by_powers = true;
+  builder.trace().counters_at_end = {.requested_bytes = 52'000,
+                                     .allocated_bytes = 61'440,
+                                     .active_bytes = 61'440,
+                                     .reserved_bytes = 2 * kMiB};
+  const CudaBooks books = cuda_books(builder.trace(), {});
+  CHECK(books.end.allocator.requested == 52'000);
+  CHECK(books.end.allocator.reserved == 2 * kMiB);
+  CHECK(books.problems == 1);
+  CHECK(books.first_problem.find("the allocator's roundup_power2_divisions is set") == 0);
+  // One in the middle goes, and its block is given out again, and then all of them at once.
+  builder.free(kA + 6144 * 4).allocate(kA + 6144 * 4, 6000);
+  for (std::uint64_t i = 0; i < 10; ++i) builder.free(kA + 6144 * i);
+  builder.allocate(kA, 2 * kMiB);
+  builder.trace().counters_at_end.requested_bytes = 2 * kMiB;
+  const CudaBooks last = cuda_books(builder.trace(), {});
+  CHECK(last.problems == 1);
+  CHECK(last.requested_peak.allocator.requested == 2 * kMiB);
 }
 
 TEST_CASE("cuda books: blocks too large to be split keep all of theirs") {
@@ -169,6 +203,96 @@ TEST_CASE("cuda books: a segment that CUPTI saw as well is counted once, as PyTo
   CHECK(books.nameless_bytes == 300 * kMiB);
 }
 
+TEST_CASE("cuda books: a segment that came and went before the trace is PyTorch's as well") {
+  AllocatorTraceBuilder builder;
+  CuptiTrace cupti = ran(1, 10'000);
+  // Given back in a warm-up step; the driver then gives the address to a library.
+  cupti.records.emplace_back(driver_memory(MemoryOperation::allocation, kA, 512 * kMiB, 100));
+  cupti.records.emplace_back(driver_memory(MemoryOperation::release, kA, 512 * kMiB, 121));
+  cupti.records.emplace_back(driver_memory(MemoryOperation::allocation, kA, 4 * kMiB, 130));
+  using Action = AllocatorAction;
+  builder.trace().earlier_segments = {
+      {.action = Action::segment_alloc, .address = kA, .bytes = 512 * kMiB, .time_ns = 110},
+      {.action = Action::segment_free, .address = kA, .bytes = 512 * kMiB, .time_ns = 120}};
+  const CudaBooks books = cuda_books(builder.trace(), cupti);
+  CHECK(books.first_problem == "");
+  CHECK(books.segments_matched == 1);
+  REQUIRE(books.unseen.size() == 1);
+  CHECK(books.unseen[0].bytes == 4 * kMiB);
+  CHECK(books.end.allocator == AllocatorBytes{});
+}
+
+TEST_CASE("cuda books: a segment that CUPTI did not tell of while it ran is a problem") {
+  AllocatorTraceBuilder builder;
+  builder.trace().earlier_segments = {
+      {.action = AllocatorAction::segment_alloc, .address = kB, .bytes = 2 * kMiB, .time_ns = 500}};
+  builder.trace().segments = {{.address = kB, .bytes = 2 * kMiB, .blocks = {{.bytes = 2 * kMiB}}}};
+  builder.segment(kA, 20 * kMiB);
+  agree(builder.trace());
+  const std::uint64_t taken = builder.trace().events[0].time_ns;
+  const auto problems = [&](std::uint64_t start, std::uint64_t end) {
+    return cuda_books(builder.trace(), ran(start, end)).problems;
+  };
+  CHECK(problems(0, 0) == 0);  // it did not run
+  CHECK(problems(taken + 1, taken + 100) == 0);
+  CHECK(problems(400, 500) == 0);
+  CHECK(problems(400, 501) == 1);
+  CHECK(problems(taken, taken + 1) == 1);
+  CuptiTrace cupti = ran(400, taken + 100);
+  CHECK(cuda_books(builder.trace(), cupti).problems == 2);
+  cupti.records.emplace_back(driver_memory(MemoryOperation::allocation, kB, 2 * kMiB, 490));
+  CHECK(cuda_books(builder.trace(), cupti).first_problem ==
+        "the allocator took a segment of 20971520 bytes at 0x10000000, of which CUPTI did not tell "
+        "while it ran");
+  cupti.records.emplace_back(driver_memory(MemoryOperation::allocation, kA, 20 * kMiB, taken - 1));
+  const CudaBooks books = cuda_books(builder.trace(), cupti);
+  CHECK(books.balanced);
+  CHECK(books.segments_matched == 2);
+  // Whether CUPTI tells of mapped memory is not known.
+  builder.map(kA + 64 * static_cast<std::uint64_t>(kMiB), 2 * kMiB);
+  agree(builder.trace());
+  CHECK(cuda_books(builder.trace(), cupti).balanced);
+}
+
+TEST_CASE("cuda books: damaged records and releases that were missed are problems") {
+  AllocatorTraceBuilder builder;
+  CuptiTrace cupti;
+  cupti.records.emplace_back(driver_memory(MemoryOperation{9}, kA, 100, 1));
+  CHECK(cuda_books(builder.trace(), cupti).first_problem ==
+        "1 of CUPTI's memory records are damaged: neither an allocation nor a release, or of "
+        "absurd size");
+  cupti.records.clear();
+  cupti.records.emplace_back(driver_memory(MemoryOperation::allocation, kA, 100, 1));
+  cupti.records.emplace_back(driver_memory(MemoryOperation::allocation, kA, 100, 2));
+  const CudaBooks books = cuda_books(builder.trace(), cupti);
+  CHECK(!books.balanced);
+  CHECK(books.first_problem ==
+        "CUPTI did not tell of the release of 1 allocations whose address was given out again");
+  // A release of something older than the trace is none.
+  cupti.records.pop_back();
+  cupti.records.emplace_back(driver_memory(MemoryOperation::release, kB, 100, 2));
+  CHECK(cuda_books(builder.trace(), cupti).balanced);
+}
+
+TEST_CASE("cuda books: memory on another device is not of this one") {
+  AllocatorTraceBuilder builder;
+  builder.trace().device = 1;
+  builder.trace().device_used_bytes = 300;
+  CuptiTrace cupti;
+  for (const std::uint32_t device : {0U, 1U, 2U}) {
+    for (const MemoryKind kind : {MemoryKind::device, MemoryKind::array, MemoryKind::pinned}) {
+      auto memory = driver_memory(MemoryOperation::allocation, kA + device, 100, 1);
+      memory.memory_kind = kind;
+      memory.device_id = device;
+      cupti.records.emplace_back(memory);
+    }
+  }
+  const CudaBooks books = cuda_books(builder.trace(), cupti);
+  CHECK(books.end.unseen == 2 * 100);
+  CHECK(books.nameless_bytes == 100);
+  CHECK(books.unseen.size() == 2 + 3);  // pinned memory is on no device
+}
+
 TEST_CASE("cuda books: parts that were mapped into one reservation of the driver's are its own") {
   AllocatorTraceBuilder builder;
   CuptiTrace cupti;
@@ -244,6 +368,9 @@ TEST_CASE("cuda books: what cannot be is told of, and the sums still balance") {
       {Action::segment_map, kA, 2 * kMiB},
       {Action::segment_free, kB, 2 * kMiB},
       {Action::segment_free, kA, 30 * kMiB},
+      {Action::segment_free, kA, 10 * kMiB},  // a part of one that is whole
+      {Action::segment_free, kA + 10 * kMiB, 10 * kMiB},
+      {Action::segment_unmap, kA, 20 * kMiB},  // which was not mapped
       {Action::segment_unmap, 1, 1},
       {static_cast<Action>(99), 0, 0},
   };
@@ -286,8 +413,11 @@ TEST_CASE("cuda books: a device that says less than was seen is a problem") {
 }
 
 // PyTorch and somebody else take memory from one driver, at addresses that are soon used again.
-TEST_CASE("cuda books: random traces balance, and nothing is counted as both") {
+// What is expected is counted while the trace is made.
+TEST_CASE(
+    "cuda books: random traces are exact at both peaks and at the end, nothing counted twice") {
   constexpr std::uint64_t kSlots = 12;
+  constexpr std::uint64_t kWorkspaces = std::uint64_t{1} << 40;
   constexpr std::int64_t kSegment = 20 * kMiB;
   std::mt19937_64 random(4);
   for (int round = 0; round < 100; ++round) {
@@ -295,7 +425,23 @@ TEST_CASE("cuda books: random traces balance, and nothing is counted as both") {
     CuptiTrace cupti;
     std::map<std::uint64_t, std::int64_t> tensors;  // by slot: one in each segment
     std::map<std::uint64_t, std::int64_t> others;
-    std::int64_t requested = 0, elsewhere = 0;
+    std::int64_t requested = 0, blocks = 0, elsewhere = 0;
+    DeviceMoment requested_peak, reserved_peak;
+    requested_peak.time_ns = reserved_peak.time_ns = AllocatorTraceBuilder::kStart;
+    // After the last event, where it is a new peak.
+    const auto look = [&](std::int64_t segments) {
+      const std::int64_t reserved = segments * kSegment;
+      const DeviceMoment now{.allocator = {.requested = requested,
+                                           .rounding = blocks - requested,
+                                           .cached = reserved - blocks,
+                                           .reserved = reserved},
+                             .unseen = elsewhere,
+                             .event = std::ssize(builder.trace().events) - 1,
+                             .time_ns = builder.next_time() - 10};
+      if (requested > requested_peak.allocator.requested) requested_peak = now;
+      if (reserved > reserved_peak.allocator.reserved) reserved_peak = now;
+    };
+    const auto rounded = [](std::int64_t bytes) { return (bytes + 511) / 512 * 512; };
     for (int event = 0; event < 120; ++event) {
       const std::uint64_t slot = random() % kSlots;
       const std::uint64_t address = kA + slot * 64 * static_cast<std::uint64_t>(kMiB);
@@ -308,6 +454,7 @@ TEST_CASE("cuda books: random traces balance, and nothing is counted as both") {
         builder.free(address).segment_free(address, kSegment);
         driver(MemoryOperation::release, kSegment, 9);
         requested -= gone->second;
+        blocks -= rounded(gone->second);
         tensors.erase(gone);
       } else if (const auto other = others.find(slot); other != others.end()) {
         driver(MemoryOperation::release, other->second, 8);
@@ -316,8 +463,18 @@ TEST_CASE("cuda books: random traces balance, and nothing is counted as both") {
         builder.add(AllocatorAction::out_of_memory, 0, 0);  // time goes on
       } else if (random() % 2 == 0) {
         driver(MemoryOperation::allocation, kSegment, 1);
-        builder.segment(address, kSegment).allocate(address, bytes);
-        requested += tensors.emplace(slot, bytes).first->second;
+        builder.segment(address, kSegment);
+        tensors.emplace(slot, bytes);
+        look(std::ssize(tensors));
+        // A workspace, taken between the two events and never given back.
+        cupti.records.emplace_back(driver_memory(MemoryOperation::allocation,
+                                                 kWorkspaces * builder.next_time(), bytes / 2,
+                                                 builder.next_time() - 5));
+        elsewhere += bytes / 2;
+        builder.allocate(address, bytes);
+        requested += bytes;
+        blocks += rounded(bytes);
+        look(std::ssize(tensors));
       } else {
         driver(MemoryOperation::allocation, bytes, 7);
         elsewhere += others.emplace(slot, bytes).first->second;
@@ -325,15 +482,21 @@ TEST_CASE("cuda books: random traces balance, and nothing is counted as both") {
       }
     }
     std::shuffle(cupti.records.begin(), cupti.records.end(), random);
-    agree(builder.trace());
+    cupti.end_ns = builder.next_time();
+    const std::int64_t reserved = std::ssize(tensors) * kSegment;
+    builder.trace().counters_at_end = {.requested_bytes = requested,
+                                       .allocated_bytes = blocks,
+                                       .active_bytes = blocks,
+                                       .reserved_bytes = reserved};
     const CudaBooks books = cuda_books(builder.trace(), cupti);
     CHECK(books.first_problem == "");
-    CHECK(books.end.allocator.balances());
-    CHECK(books.end.allocator.requested == requested);
-    CHECK(books.end.allocator.reserved == std::ssize(tensors) * kSegment);
+    CHECK(books.end.allocator == AllocatorBytes{.requested = requested,
+                                                .rounding = blocks - requested,
+                                                .cached = reserved - blocks,
+                                                .reserved = reserved});
     CHECK(books.end.unseen == elsewhere);
-    CHECK(books.requested_peak.allocator.balances());
-    CHECK(books.reserved_peak.allocator.balances());
+    CHECK(books.requested_peak == requested_peak);
+    CHECK(books.reserved_peak == reserved_peak);
   }
 }
 

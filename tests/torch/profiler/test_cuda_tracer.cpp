@@ -1,11 +1,14 @@
 // On a machine with a GPU, in a build with CUDA devices: what nothing else can show. Elsewhere the
 // reason is printed and the tests count as skipped.
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/mul.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/sum.h>
 #include <torch/csrc/autograd/autograd.h>
+
+#include <algorithm>
 
 #include "profiler/cuda/cuda_tracer.h"
 #include "profiler/cuda/scope_id.h"
@@ -39,9 +42,15 @@ TEST_CASE("cuda: without a device the hooks say why, in a sentence, and nothing 
 
 TEST_CASE("cuda: a traced step balances against the allocator's own counters") {
   if (const std::string reason = why_not(); !reason.empty()) SBP_SKIP(reason);
-  install_cuda_hooks(kCuda);
+  install_cuda_hooks(kCuda, DriverWatch::until_first_trace);
   LayerTable layers;
   const LayerId layer = layers.add("fc", "linear");
+  // Before the trace, as what a library takes at its first use.
+  at::Tensor pinned;
+  {
+    const ScopedLayer scope(layer);
+    pinned = at::empty({1000}, at::dtype(at::kFloat).pinned_memory(true));
+  }
   const auto options = at::dtype(at::kFloat).device(at::kCUDA, 0);
   const at::Tensor x = at::ones({256, 1000}, options);
   at::Tensor w = at::ones({1000, 300}, options);
@@ -64,28 +73,38 @@ TEST_CASE("cuda: a traced step balances against the allocator's own counters") {
   CHECK(seen->books.requested_peak.allocator.balances());
   CHECK(seen->books.requested_peak.allocator.requested == profile.peak.bytes);
   CHECK(seen->cupti_reason == "");
+  CHECK(seen->books.segments_matched > 0);
+  const auto is_pinned = [&](const UnseenAllocation& allocation) {
+    return allocation.kind == MemoryKind::pinned && allocation.external_id == layer_scope_id(layer);
+  };
+  CHECK(std::ranges::any_of(seen->books.unseen, is_pinned));
 }
 
 TEST_CASE("cuda: a block of the backward is booked to the layer whose forward made its node") {
   if (const std::string reason = why_not(); !reason.empty()) SBP_SKIP(reason);
-  install_cuda_hooks(kCuda);
+  install_cuda_hooks(kCuda, DriverWatch::until_first_trace);
   LayerTable layers;
   const LayerId layer = layers.add("fc", "linear");
   at::Tensor w = at::ones({64, 64}, at::dtype(at::kFloat).device(at::kCUDA, 0));
   w.requires_grad_(true);
   Tracer tracer({.device = kCuda}, layers);
+  tracer.enter(Phase::forward);
   at::Tensor loss;
   {
     const ScopedLayer scope(layer);
     loss = w.mul(w).sum();
   }
+  tracer.enter(Phase::backward);
   torch::autograd::backward({loss});
-  const Trace trace = tracer.stop();
-  std::int64_t of_nodes = 0;
-  for (const Record& record : trace.records) {
-    if (record.kind == RecordKind::allocate && record.node != kNoNode) ++of_nodes;
+  const MemoryProfile profile = analyse(tracer.stop(), {.keep_blocks = true});
+  REQUIRE(profile.blocks);
+  std::int64_t gradients = 0;  // of a whole matrix: not the first one, which is of the loss
+  for (const BlockLife& block : profile.blocks->lives) {
+    if (block.phase != Phase::backward || block.bytes != 64 * 64 * 4) continue;
+    ++gradients;
+    CHECK(block.layer == "fc");
   }
-  CHECK(of_nodes > 0);
+  CHECK(gradients > 0);
 }
 
 TEST_SUITE_END();

@@ -257,6 +257,23 @@ TEST_CASE("tracer: backward twice, and the gradient of a gradient") {
   CHECK(x.grad()[1].item<float>() == 6.0F);  // 6 x
 }
 
+TEST_CASE("tracer: whoever observed scopes before a trace does so again after it") {
+  struct Observer final : ScopeObserver {
+    void layer_entered(LayerId layer) noexcept override { last = layer; }
+    void layer_left(LayerId) noexcept override {}
+    LayerId last = kNoLayer;
+  } observer;
+  ScopeObserver* const before = set_scope_observer(&observer);
+  LayerTable layers;
+  const LayerId layer = layers.add("fc", "linear");
+  const Trace trace = traced(kCpu, layers, [&](Tracer&) { const ScopedLayer scope(layer); });
+  CHECK(of_kind(trace, RecordKind::layer_enter).size() == 1);
+  CHECK(observer.last == kNoLayer);
+  { const ScopedLayer scope(layer); }
+  CHECK(observer.last == layer);
+  CHECK(set_scope_observer(before) == &observer);
+}
+
 TEST_CASE("tracer: backward allocations carry the node and thread that find their layer") {
   LayerTable layers;
   const LayerId first = layers.add("first", "linear");
