@@ -51,13 +51,15 @@ TEST_CASE("device log: blocks have their true sizes, and a place in the run") {
                                                  .requested_bytes = 1,
                                                  .block_bytes = 512,
                                                  .step = 1,
-                                                 .phase = Phase::forward},
+                                                 .phase = Phase::forward,
+                                                 .layer = {}},
                                                 {.born_event = 4,
                                                  .address = kAt + 1536,
                                                  .requested_bytes = 700,
                                                  .block_bytes = 1024,
                                                  .step = 1,
-                                                 .phase = Phase::backward}});
+                                                 .phase = Phase::backward,
+                                                 .layer = {}}});
   CHECK(books.log->event_ns == std::vector<std::uint64_t>{10, 20, 30, 40, 50, 60});
   CHECK(books.log->older_events == 0);
 }
@@ -122,22 +124,38 @@ TEST_CASE("device log: times never go back, whatever the trace says") {
 TEST_CASE("device log: the books of the step say what a block is for") {
   AllocatorLog log;
   log.older_events = 2;
-  log.blocks = {{.born_event = 0, .free_requested_event = 1, .address = 5, .requested_bytes = 9},
-                {.born_event = 2, .died_event = 3, .address = 5, .requested_bytes = 10},
-                {.born_event = 4, .address = 5, .requested_bytes = 20},
-                {.born_event = 5, .address = 6, .requested_bytes = 30, .layer = "open"},
-                {.born_event = 6, .address = 7, .requested_bytes = 40}};
+  const auto block = [&](std::int64_t event, std::int64_t address, std::int64_t bytes) {
+    Block& added = log.blocks.emplace_back();
+    added.born_event = event;
+    added.address = address;
+    added.requested_bytes = bytes;
+  };
+  block(0, 5, 9);
+  log.blocks.back().free_requested_event = 1;
+  block(2, 5, 10);
+  block(4, 5, 20);
+  block(5, 6, 30);
+  block(6, 7, 40);
   BlockLives lives;
-  lives.lives = {{.bytes = 10, .category = Category::input, .layer = "x", .address = 5},
-                 {.bytes = 31, .category = Category::input, .layer = "y", .address = 6},
-                 {.bytes = 40, .category = Category::buffer, .address = 7},
-                 {.bytes = 40, .category = Category::buffer, .address = 7},
-                 {.bytes = 20, .category = Category::activation, .saved = true, .address = 5}};
+  const auto life = [&](std::uint64_t address, std::int64_t bytes, Category category) {
+    BlockLife& added = lives.lives.emplace_back();
+    added.address = address;
+    added.bytes = bytes;
+    added.category = category;
+    added.layer = "x";
+    added.saved = category == Category::activation;
+  };
+  life(5, 10, Category::input);
+  life(6, 31, Category::input);
+  life(7, 40, Category::buffer);
+  life(7, 40, Category::buffer);
+  life(5, 20, Category::activation);
   const AllocatorLog before = log;
   add_owners(lives, log);
   CHECK(log.blocks[0] == before.blocks[0]);  // its tensor was gone
   CHECK(log.blocks[1].category == Category::input);
   CHECK(log.blocks[1].layer == "x");
+  CHECK_FALSE(log.blocks[1].saved);
   CHECK(log.blocks[2].category == Category::activation);
   CHECK(log.blocks[2].saved);
   CHECK(log.blocks[3] == before.blocks[3]);  // of other bytes
