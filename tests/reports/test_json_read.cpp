@@ -164,5 +164,6 @@ TEST_CASE("impossible blocks of a CUDA device are refused") {
   CHECK(with("1500, 2000, 9000]", "1500, 200, 9000]") == place + "event_ns goes back in time");
   CHECK(with("\"older_events\": 4", "\"older_events\": 9") ==
         place + "older_events is more than there are events");
-  CHECK(with("\"saved\",\n", "").find(place + "columns must be born_event") == 0);
+  CHECK(with("\"layer\", \"saved\", \"free", "\"layer\", \"free")
+            .find(place + "columns must be born_event") == 0);
 }
