@@ -30,6 +30,7 @@ BlockLives block_lives(std::span<const Record> records, const Lifetimes& lifetim
     const Owner& owner = owners[i];
     BlockLife life;
     life.bytes = block.bytes;
+    life.address = records[block.birth].address;
     life.born_record = block.birth;
     life.born_ns = records[block.birth].time_ns;
     if (block.death != kNever) {

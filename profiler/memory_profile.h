@@ -103,6 +103,7 @@ struct BlockLife {
   Phase phase = Phase::setup;  // of its birth
   std::string layer;           // that the bytes are charged to; empty: outside every layer
   bool saved = false;          // it is of those that SavedBytes counts, at some time of the trace
+  std::uint64_t address = 0;   // to find it in other books of the same run; no report has it
 
   bool operator==(const BlockLife&) const = default;
 };

@@ -110,10 +110,10 @@ std::uint64_t time_of(std::int64_t event) {
   return static_cast<std::uint64_t>(event) * kEventNs;
 }
 
-BlockLives lives_of(const predict::AllocatorLog& log) {
+BlockLives lives_of(const profiler::AllocatorLog& log) {
   BlockLives lives;
   std::int64_t step = -1;
-  for (const predict::AllocatorLog::Block& block : log.blocks) {
+  for (const profiler::AllocatorLog::Block& block : log.blocks) {
     const bool died = block.died_event >= 0;
     if (block.step != step || block.phase != lives.phases.back().phase) {
       lives.phases.push_back({block.phase, block.born_event, time_of(block.born_event)});

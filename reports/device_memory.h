@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "profiler/allocator_log.h"
+
 namespace sbp::reports {
 
 // Driver memory that no segment of PyTorch's allocator accounts for, of one kind and layer.
@@ -35,6 +37,9 @@ struct DeviceMemory {
   std::string cupti_reason;   // why CUPTI saw nothing; empty when it ran
   bool balanced = false;      // the allocator's own counters agree, and nothing was lost
   std::string first_problem;  // a sentence; empty when balanced
+  // What the allocator did over the step, where asked for.
+  std::optional<profiler::AllocatorLog> blocks = {};
+  std::string blocks_reason = {};  // why it is not there; empty where it is
 
   bool operator==(const DeviceMemory&) const = default;
 };

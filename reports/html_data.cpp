@@ -158,6 +158,9 @@ void leave_out(Json& report) {
     report["memory"].erase("cells_at_peak");
   }
   if (report.contains("prediction")) report["prediction"].erase("blocks");
+  if (report.contains("device_memory") && report["device_memory"].is_object()) {
+    report["device_memory"].erase("blocks");
+  }
   if (report.contains("points")) leave_out_of_points(report["points"]);
   if (report.contains("summary")) leave_out_of_groups(report["summary"]["groups"]);
   if (report.contains("step_losses")) {

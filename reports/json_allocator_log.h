@@ -1,4 +1,5 @@
-// The blocks and segments of a prediction as compact rows of JSON. Private to reports/*.cpp.
+// The blocks and segments of a prediction or a GPU as compact rows of JSON. Private to
+// reports/*.cpp.
 #pragma once
 
 #include "reports/json_reading.h"
@@ -6,8 +7,8 @@
 
 namespace sbp::reports {
 
-Json allocator_log_json(const predict::AllocatorLog& log);
+Json allocator_log_json(const profiler::AllocatorLog& log);
 // Throws Error where a row has another form, or where no allocator can have done so.
-predict::AllocatorLog read_allocator_log(const Node& node);
+profiler::AllocatorLog read_allocator_log(const Node& node);
 
 }  // namespace sbp::reports

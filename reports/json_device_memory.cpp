@@ -1,7 +1,11 @@
 #include "reports/json_device_memory.h"
 
+#include "reports/json_allocator_log.h"
+
 namespace sbp::reports {
 namespace {
+
+constexpr std::string_view kNotKept = "not kept; sbp-profile --blocks keeps them";
 
 Json unseen_json(const UnseenMemory& unseen) {
   Json object = Json::object();
@@ -51,6 +55,12 @@ Json device_memory_json(const DeviceMemory& memory) {
   }
   object["balanced"] = memory.balanced;
   object["first_problem"] = memory.first_problem;
+  if (memory.blocks) {
+    object["blocks"] = allocator_log_json(*memory.blocks);
+  } else {
+    set_unknown(object, "blocks",
+                memory.blocks_reason.empty() ? kNotKept : std::string_view(memory.blocks_reason));
+  }
   return object;
 }
 
@@ -68,6 +78,10 @@ DeviceMemory read_device_memory(const Node& node) {
   if (node["cupti"].is_null()) memory.cupti_reason = node["cupti_reason"].text();
   memory.balanced = node["balanced"].boolean();
   memory.first_problem = node["first_problem"].text();
+  memory.blocks = later_part(node, "blocks", read_allocator_log);
+  if (node.has("blocks_reason") && node["blocks_reason"].text() != kNotKept) {
+    memory.blocks_reason = node["blocks_reason"].text();
+  }
   return memory;
 }
 

@@ -1,238 +1,103 @@
 #include "reports/memory_pickle.h"
 
 #include <algorithm>
-#include <map>
-#include <tuple>
-#include <vector>
 
-#include "reports/memory_events.h"
-#include "reports/sections.h"
-#include "reports/snapshot_pickle.h"
+#include "reports/first_fit.h"
+#include "reports/memory_snapshot.h"
 #include "sbp/base/error.h"
 
 namespace sbp::reports {
 namespace {
 
-using profiler::BlockLife;
-using profiler::BlockLives;
+using profiler::AllocatorLog;
+using profiler::AllocatorLogSums;
 
-constexpr std::int64_t kFirstAddress = std::int64_t{1} << 40;
-
-// Free ranges of a segment that grows at its end.
-class Places {
- public:
-  std::int64_t take(std::int64_t bytes) {
-    for (auto range = free_.begin(); range != free_.end(); ++range) {
-      if (range->second < bytes) continue;
-      const std::int64_t place = range->first;
-      const std::int64_t left = range->second - bytes;
-      free_.erase(range);
-      if (left > 0) free_.emplace(place + bytes, left);
-      return place;
-    }
-    const std::int64_t place = end_;
-    end_ += bytes;
-    return place;
-  }
-
-  void give_back(std::int64_t place, std::int64_t bytes) {
-    const auto next = free_.lower_bound(place);
-    if (next != free_.end() && next->first == place + bytes) {
-      bytes += next->second;
-      free_.erase(next);
-    }
-    const auto after = free_.lower_bound(place);
-    if (after != free_.begin()) {
-      const auto before = std::prev(after);
-      if (before->first + before->second == place) {
-        before->second += bytes;
-        return;
-      }
-    }
-    free_.emplace(place, bytes);
-  }
-
-  std::int64_t end() const { return end_; }
-
- private:
-  std::map<std::int64_t, std::int64_t> free_;  // place -> bytes
-  std::int64_t end_ = 0;
-};
-
-// Where each block lies, from the segment's start.
-struct Layout {
-  std::vector<std::int64_t> places;
-  std::int64_t bytes = 0;
-};
-
-Layout laid_out(const BlockLives& blocks, const std::vector<MemoryEvent>& events) {
-  Layout layout;
-  layout.places.resize(blocks.lives.size());
-  Places places;
-  for (const MemoryEvent& event : events) {
-    const std::int64_t bytes = blocks.lives[event.block].bytes;
-    if (bytes == 0) continue;
-    if (event.birth) {
-      layout.places[event.block] = places.take(bytes);
-    } else {
-      places.give_back(layout.places[event.block], bytes);
-    }
-  }
-  layout.bytes = places.end();
-  return layout;
+std::int64_t microseconds(std::uint64_t time_ns) {
+  return static_cast<std::int64_t>(time_ns / 1000);
 }
 
-class Writer {
- public:
-  explicit Writer(const ProfileReport& report)
-      : report_(report),
-        blocks_(*report.memory.blocks),
-        events_(memory_events(blocks_)),
-        layout_(laid_out(blocks_, events_)) {}
+AllocatorLogSums sums_of(const AllocatorLog& log) {
+  return summed(log, events_of(log));
+}
 
-  std::string write() && {
-    pickle_.dict();
-    pickle_.text("segments");
-    segments();
-    pickle_.set_item();
-    pickle_.text("device_traces");
-    traces();
-    pickle_.set_item();
-    pickle_.text("allocator_settings");
-    settings();
-    pickle_.set_item();
-    return std::move(pickle_).take();
-  }
+// What the blocks of a report add up to is what the report says.
+void require(const char* what, std::int64_t replayed, std::int64_t told) {
+  if (replayed == told) return;
+  throw Error(concat("cannot export the blocks: they add up to a peak of ", replayed, " bytes ",
+                     what, ", and the report says ", told));
+}
 
- private:
-  // Blocks of the same owner share one list.
-  void frames(const BlockLife& life) {
-    pickle_.text("frames");
-    const auto key = std::tuple(life.layer, life.category, life.phase, life.saved);
-    if (const auto known = frames_.find(key); known != frames_.end()) {
-      pickle_.recall(known->second);
-    } else {
-      pickle_.list();
-      pickle_.frame(layer_text(life.layer), concat(spaced(to_string(life.category)),
-                                                   life.saved ? ", saved for backward" : ""));
-      pickle_.frame("step", concat("born in ", spaced(to_string(life.phase))));
-      frames_.emplace(key, pickle_.remember());
-    }
-    pickle_.set_item();
-  }
+// No allocator of segments was there, or none was logged.
+std::string invented(const ProfileReport& report) {
+  const AllocatorLog log = first_fit(*report.memory.blocks);
+  return pickled(
+      {.log = log,
+       .has_block_sizes = false,
+       .end_us = microseconds(report.memory.blocks->end_ns),
+       .settings = {{"made_by", "sbp-report, from the blocks that sbp-profile --blocks kept"},
+                    {"addresses", "made up: blocks are placed first-fit"},
+                    {"model", report.model.spec},
+                    {"strategy", report.strategy.spec},
+                    {"peak_bytes", report.memory.peak.bytes}}});
+}
 
-  // ---- what is live at the end
+void require_sums(const DeviceMemory& memory) {
+  const AllocatorLogSums sums = sums_of(*memory.blocks);
+  require("requested", sums.peak.requested, memory.requested_bytes);
+  require("reserved", sums.peak.reserved, memory.peak_reserved_bytes);
+  // The moment when tensors asked for most.
+  const profiler::AllocatorLogBytes& then = sums.at_requested_peak;
+  require("allocated", then.allocated, memory.requested_bytes + memory.rounding_bytes);
+  require("awaiting a stream", then.awaiting, memory.awaiting_bytes);
+  require("reserved when most is requested", then.reserved, memory.reserved_bytes);
+}
 
-  void segments() {
-    pickle_.list();
-    if (layout_.bytes == 0) return;
-    std::int64_t live_bytes = 0;
-    std::map<std::int64_t, const BlockLife*> live;
-    for (std::size_t i = 0; i < blocks_.lives.size(); ++i) {
-      const BlockLife& life = blocks_.lives[i];
-      if (life.died_record >= 0 || life.bytes == 0) continue;
-      live.emplace(layout_.places[i], &life);
-      live_bytes += life.bytes;
-    }
-    pickle_.begin_segment({.address = kFirstAddress,
-                           .bytes = layout_.bytes,
-                           .allocated_bytes = live_bytes,
-                           .requested_bytes = live_bytes});
-    pickle_.text("blocks");
-    blocks_in_segment(live);
-    pickle_.set_item();
-    pickle_.append();
-  }
-
-  // Without gaps: the viewer adds sizes up to find addresses.
-  void blocks_in_segment(const std::map<std::int64_t, const BlockLife*>& live) {
-    pickle_.list();
-    std::int64_t at = 0;
-    for (const auto& [place, life] : live) {
-      if (place > at) block(at, place - at, nullptr);
-      block(place, life->bytes, life);
-      at = place + life->bytes;
-    }
-    if (at < layout_.bytes) block(at, layout_.bytes - at, nullptr);
-  }
-
-  void block(std::int64_t place, std::int64_t bytes, const BlockLife* life) {
-    pickle_.dict();
-    pickle_.number("address", kFirstAddress + place);
-    pickle_.number("size", bytes);
-    pickle_.number("requested_size", life == nullptr ? 0 : bytes);
-    pickle_.word("state", life == nullptr ? "inactive" : "active_allocated");
-    if (life == nullptr) {
-      pickle_.no_frames();
-    } else {
-      frames(*life);
-    }
-    pickle_.append();
-  }
-
-  // ---- what happened
-
-  void traces() {
-    pickle_.list();
-    pickle_.list();
-    if (layout_.bytes > 0) {
-      begin_event("segment_alloc", 0, layout_.bytes, 0);
-      pickle_.no_frames();
-      pickle_.append();
-    }
-    for (const MemoryEvent& event : events_) take(event);
-    pickle_.end_of_trace(kFirstAddress, microseconds(blocks_.end_ns));
-    pickle_.append();
-  }
-
-  void take(const MemoryEvent& event) {
-    const BlockLife& life = blocks_.lives[event.block];
-    if (life.bytes == 0) return;
-    if (event.birth) {
-      block_event("alloc", event, life);
-    } else {
-      block_event("free_requested", event, life);
-      block_event("free_completed", event, life);
-    }
-  }
-
-  void block_event(const char* action, const MemoryEvent& event, const BlockLife& life) {
-    begin_event(action, layout_.places[event.block], life.bytes, event.time_ns);
-    pickle_.word("category", to_string(life.category));
-    frames(life);
-    pickle_.append();
-  }
-
-  void begin_event(const char* action, std::int64_t place, std::int64_t bytes,
-                   std::uint64_t time_ns) {
-    pickle_.begin_event(action, kFirstAddress + place, bytes, microseconds(time_ns));
-  }
-
-  static std::int64_t microseconds(std::uint64_t time_ns) {
-    return static_cast<std::int64_t>(time_ns / 1000);
-  }
-
-  void settings() {
-    pickle_.dict();
-    pickle_.word("made_by", "sbp-report, from the blocks that sbp-profile --blocks kept");
-    pickle_.word("addresses", "made up: blocks are placed first-fit");
-    pickle_.word("model", report_.model.spec);
-    pickle_.word("strategy", report_.strategy.spec);
-    pickle_.number("peak_bytes", report_.memory.peak.bytes);
-  }
-
-  const ProfileReport& report_;
-  const BlockLives& blocks_;
-  std::vector<MemoryEvent> events_;
-  Layout layout_;
-  SnapshotPickle pickle_;
-  std::map<std::tuple<std::string, profiler::Category, Phase, bool>, std::uint32_t> frames_;
-};
+std::string of_device(const ProfileReport& report, const DeviceMemory& memory) {
+  require_sums(memory);
+  const AllocatorLog& log = *memory.blocks;
+  const std::uint64_t last_ns = log.event_ns.empty() ? 0 : log.event_ns.back();
+  const std::uint64_t end_ns = report.memory.blocks ? report.memory.blocks->end_ns : 0;
+  return pickled(
+      {.log = log,
+       .end_us = microseconds(std::max(last_ns, end_ns)),
+       .settings = {{"made_by", "sbp-report, from the blocks that sbp-profile --blocks kept"},
+                    {"addresses", "of the device's allocator, blocks sized as its events imply"},
+                    {"model", report.model.spec},
+                    {"strategy", report.strategy.spec},
+                    {"balanced", memory.balanced ? "yes" : "no: " + memory.first_problem},
+                    {"peak_requested_bytes", memory.requested_bytes},
+                    {"peak_reserved_bytes", memory.peak_reserved_bytes}}});
+}
 
 }  // namespace
 
 std::string memory_pickle(const ProfileReport& report) {
-  return Writer(report).write();
+  const bool has_addresses = report.device_memory && report.device_memory->blocks;
+  return has_addresses ? of_device(report, *report.device_memory) : invented(report);
+}
+
+std::string memory_pickle(const PredictionReport& report) {
+  const predict::Prediction& prediction = report.prediction;
+  const AllocatorLog& log = *prediction.blocks;
+  const AllocatorLogSums sums = sums_of(log);
+  require("requested", sums.peak.requested, prediction.peak_requested_bytes);
+  require("allocated", sums.peak.allocated, prediction.peak_allocated_bytes);
+  require("reserved", sums.peak.reserved, prediction.peak_reserved_bytes);
+  const auto events = events_of(log);
+  return pickled(
+      {.log = log,
+       .end_us = events.empty() ? 0 : events.back().number + 1,
+       .settings = {
+           {"made_by", "sbp-report, from the blocks that sbp-profile --predict --blocks kept"},
+           {"addresses", "of a simulated allocator, its times are numbers of events"},
+           {"model", report.model.spec},
+           {"strategy", report.strategy.spec},
+           {"predicted_for", prediction.device},
+           {"allocator", prediction.allocator},
+           {"peak_requested_bytes", prediction.peak_requested_bytes},
+           {"peak_allocated_bytes", prediction.peak_allocated_bytes},
+           {"peak_reserved_bytes", prediction.peak_reserved_bytes},
+           {"peak_device_bytes", prediction.peak_device_bytes}}});
 }
 
 }  // namespace sbp::reports

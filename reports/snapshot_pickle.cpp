@@ -40,8 +40,8 @@ void SnapshotPickle::begin_event(std::string_view action, std::int64_t address, 
   number("time_us", time_us);
 }
 
-void SnapshotPickle::end_of_trace(std::int64_t address, std::int64_t time_us) {
-  begin_event("snapshot", address, 0, time_us);
+void SnapshotPickle::end_of_trace(std::int64_t time_us) {
+  begin_event("snapshot", 0, 0, time_us);
   word("category", to_string(profiler::Category::unknown));
   no_frames();
   append();
@@ -53,7 +53,7 @@ void SnapshotPickle::begin_segment(const Segment& segment) {
   number("address", segment.address);
   number("total_size", segment.bytes);
   number("allocated_size", segment.allocated_bytes);
-  number("active_size", segment.allocated_bytes);
+  number("active_size", segment.active_bytes);
   number("requested_size", segment.requested_bytes);
   number("stream", 0);
   word("segment_type", segment.pool);

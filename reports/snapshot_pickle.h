@@ -24,13 +24,14 @@ class SnapshotPickle : public Pickle {
 
   // The last event of a trace. Viewers that colour by category look for this one, and fail where it
   // never occurs.
-  void end_of_trace(std::int64_t address, std::int64_t time_us);
+  void end_of_trace(std::int64_t time_us);
 
   struct Segment {
     std::int64_t address = 0;
     std::int64_t bytes = 0;
-    std::int64_t allocated_bytes = 0;  // of its blocks that are in use
-    std::int64_t requested_bytes = 0;
+    std::int64_t allocated_bytes = 0;  // of its blocks that tensors have
+    std::int64_t active_bytes = 0;     // the same, and blocks that a stream still uses
+    std::int64_t requested_bytes = 0;  // in active blocks
     std::string_view pool = "large";
     bool is_expandable = false;
   };

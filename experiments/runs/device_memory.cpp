@@ -56,7 +56,9 @@ reports::DeviceMemory device_memory(const profiler::CudaObservations& seen,
           .unseen = summed(books.unseen, layers),
           .cupti_reason = seen.cupti_reason,
           .balanced = books.balanced,
-          .first_problem = books.first_problem};
+          .first_problem = books.first_problem,
+          .blocks = books.log,
+          .blocks_reason = books.log_reason};
 }
 
 std::vector<std::string> device_warnings(const reports::DeviceMemory& memory) {
@@ -65,6 +67,9 @@ std::vector<std::string> device_warnings(const reports::DeviceMemory& memory) {
     warnings.push_back("the device's memory does not balance: " + memory.first_problem);
   }
   if (!memory.cupti_reason.empty()) warnings.push_back(memory.cupti_reason);
+  if (!memory.blocks_reason.empty()) {
+    warnings.push_back("the allocator's blocks are not in the report: " + memory.blocks_reason);
+  }
   return warnings;
 }
 

@@ -14,7 +14,8 @@ namespace sbp::experiments {
 reports::DeviceMemory device_memory(const profiler::CudaObservations& seen,
                                     const std::vector<LayerTable::Layer>& layers);
 
-// What a reader of the report must know: lost records, counters that disagree.
+// What a reader of the report must know: lost records, counters that disagree, blocks that were
+// asked for and are not there.
 std::vector<std::string> device_warnings(const reports::DeviceMemory& memory);
 
 }  // namespace sbp::experiments

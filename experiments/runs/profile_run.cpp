@@ -168,10 +168,14 @@ class ProfileRun {
     header.configuration.emplace_back("zero_grad", std::string(word_of(options_.zero_grad)));
   }
 
-  static void add_device_memory(reports::ProfileReport& report, const Model& model) {
-    const auto seen = profiler::take_cuda_observations();
+  void add_device_memory(reports::ProfileReport& report, const Model& model) const {
+    const auto& layers = model.sites().layers().layers();
+    const auto& lives = report.memory.blocks;
+    const auto seen = profiler::take_cuda_observations({.keep_blocks = options_.keep_blocks,
+                                                        .layers = layers,
+                                                        .lives = lives ? &*lives : nullptr});
     if (!seen) return;
-    report.device_memory = device_memory(*seen, model.sites().layers().layers());
+    report.device_memory = device_memory(*seen, layers);
     for (std::string& warning : device_warnings(*report.device_memory)) {
       report.header.warnings.push_back(std::move(warning));
     }

@@ -12,7 +12,7 @@ void install_cuda_hooks(const DeviceId& device, DriverWatch) {
   throw Error(concat("device '", to_string(device), "': ", cuda_unavailable(device)));
 }
 
-std::optional<CudaObservations> take_cuda_observations() {
+std::optional<CudaObservations> take_cuda_observations(const CudaBooksOptions& /*options*/) {
   return std::nullopt;
 }
 

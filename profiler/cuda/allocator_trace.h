@@ -60,6 +60,12 @@ struct AllocatorCounters {
   bool operator==(const AllocatorCounters&) const = default;
 };
 
+// From the event of that index on, until the next mark.
+struct AllocatorPhase {
+  std::int64_t event = 0;
+  Phase phase = Phase::setup;
+};
+
 struct AllocatorTrace {
   int device = 0;              // as CUDA counts them
   std::uint64_t start_ns = 0;  // steady clock, when `segments` were read
@@ -68,6 +74,7 @@ struct AllocatorTrace {
   std::vector<AllocatorEvent> earlier_segments;
   std::vector<AllocatorSegment> segments;  // at the start
   std::vector<AllocatorEvent> events;      // in order
+  std::vector<AllocatorPhase> phases;      // in order; what comes before the first is setup
   std::int64_t dropped_events = 0;
   AllocatorCounters counters_at_end;
   std::string phase_problem;  // where a phase began and the counters did not agree; a sentence

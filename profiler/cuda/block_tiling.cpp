@@ -22,14 +22,18 @@ bool is_sound(std::uint64_t address, std::int64_t bytes) {
          address <= ~std::uint64_t{0} - static_cast<std::uint64_t>(bytes);
 }
 
+PoolKind pool_of(bool is_small) {
+  return is_small ? PoolKind::small : PoolKind::large;
+}
+
 std::uint64_t end_of(std::uint64_t address, std::int64_t bytes) {
   return address + static_cast<std::uint64_t>(bytes);
 }
 
 }  // namespace
 
-BlockTiling::BlockTiling(const AllocatorTrace& trace, Problems& problems)
-    : trace_(trace), problems_(problems) {
+BlockTiling::BlockTiling(const AllocatorTrace& trace, Problems& problems, BlockLogger* log)
+    : trace_(trace), problems_(problems), log_(log) {
   for (const AllocatorSegment& segment : trace.segments) add_segment(segment);
 }
 
@@ -76,6 +80,21 @@ void BlockTiling::add_segment(const AllocatorSegment& segment) {
                     .is_expandable = segment.is_expandable};
     tiles_.emplace(address, tile);
     count(tile, 1);
+    address = end_of(address, block.bytes);
+  }
+  if (log_ != nullptr) log_segment(segment);
+}
+
+void BlockTiling::log_segment(const AllocatorSegment& segment) {
+  constexpr std::int64_t kBefore = -1;
+  log_->changed(kBefore, segment.is_expandable ? SegmentChange::mapped : SegmentChange::allocated,
+                pool_of(segment.is_small), {segment.address, segment.bytes});
+  std::uint64_t address = segment.address;
+  for (const AllocatorBlock& block : segment.blocks) {
+    if (block.state != State::free) {
+      log_->born(kBefore, {address, block.bytes}, block.requested_bytes);
+    }
+    if (block.state == State::awaiting) log_->free_requested(kBefore, address);
     address = end_of(address, block.bytes);
   }
 }
@@ -147,6 +166,7 @@ void BlockTiling::allocate(std::int64_t index, const AllocatorEvent& event) {
   tile->second.state = State::allocated;
   tile->second.requested_bytes = event.bytes;
   count(tile->second, 1);
+  if (log_ != nullptr) log_->born(index, {event.address, tile->second.bytes}, event.bytes);
 }
 
 void BlockTiling::request_free(std::int64_t index, const AllocatorEvent& event) {
@@ -155,6 +175,7 @@ void BlockTiling::request_free(std::int64_t index, const AllocatorEvent& event) 
   count(tile->second, -1);
   tile->second.state = State::awaiting;
   count(tile->second, 1);
+  if (log_ != nullptr) log_->free_requested(index, event.address);
 }
 
 void BlockTiling::complete_free(std::int64_t index, const AllocatorEvent& event) {
@@ -164,6 +185,7 @@ void BlockTiling::complete_free(std::int64_t index, const AllocatorEvent& event)
   tile->second.state = State::free;
   tile->second.requested_bytes = 0;
   count(tile->second, 1);
+  if (log_ != nullptr) log_->died(index, event.address);
   merge_free(tile);
 }
 
@@ -193,19 +215,28 @@ void BlockTiling::add_memory(std::int64_t index, const AllocatorEvent& event, bo
   }
   Tile tile{.bytes = event.bytes,
             .segment = event.address,
-            .is_small = !is_expandable && event.bytes == kSmallSegment,
+            .is_small = event.bytes == kSmallSegment,
             .is_expandable = is_expandable};
   // What is mapped next to mapped memory belongs to its segment.
   const auto after = tiles_.lower_bound(event.address);
+  if (is_expandable && after != tiles_.end() && after->second.is_expandable &&
+      end_of(event.address, event.bytes) == after->first) {
+    tile.is_small = after->second.is_small;
+  }
   if (is_expandable && after != tiles_.begin()) {
     const auto before = std::prev(after);
     if (before->second.is_expandable &&
         end_of(before->first, before->second.bytes) == event.address) {
       tile.segment = before->second.segment;
+      tile.is_small = before->second.is_small;
     }
   }
   const auto place = tiles_.emplace_hint(after, event.address, tile);
   count(tile, 1);
+  if (log_ != nullptr) {
+    log_->changed(index, is_expandable ? SegmentChange::mapped : SegmentChange::allocated,
+                  pool_of(tile.is_small), {event.address, event.bytes});
+  }
   if (!is_expandable) return;
   for (auto next = std::next(place);
        next != tiles_.end() && next->second.is_expandable &&
@@ -250,6 +281,10 @@ void BlockTiling::remove_memory(std::int64_t index, const AllocatorEvent& event)
   };
   keep(start, event.address);
   keep(end_of(event.address, event.bytes), end_of(start, whole.bytes));
+  if (log_ != nullptr) {
+    log_->changed(index, whole.is_expandable ? SegmentChange::unmapped : SegmentChange::freed,
+                  pool_of(whole.is_small), {event.address, event.bytes});
+  }
 }
 
 }  // namespace sbp::profiler

@@ -10,6 +10,7 @@
 #include <map>
 
 #include "profiler/cuda/allocator_trace.h"
+#include "profiler/cuda/block_logger.h"
 #include "profiler/problems.h"
 
 namespace sbp::profiler {
@@ -30,8 +31,8 @@ struct AllocatorBytes {
 class BlockTiling {
  public:
   // `trace` and `problems` outlive it. Whatever cannot be in an allocator is a problem, and leaves
-  // the tiling as it was.
-  BlockTiling(const AllocatorTrace& trace, Problems& problems);
+  // the tiling as it was. `log` is told of all that holds; it may be nullptr.
+  BlockTiling(const AllocatorTrace& trace, Problems& problems, BlockLogger* log = nullptr);
 
   // The event of that index.
   void replay(std::int64_t index);
@@ -44,7 +45,7 @@ class BlockTiling {
     std::int64_t requested_bytes = 0;
     AllocatorBlock::State state = AllocatorBlock::State::free;
     std::uint64_t segment = 0;  // its address; of expandable ones: of the run of mapped memory
-    bool is_small = false;
+    bool is_small = false;      // of the pool for small requests
     bool is_expandable = false;
   };
   using Tiles = std::map<std::uint64_t, Tile>;
@@ -63,10 +64,12 @@ class BlockTiling {
   void cut_free_at(std::uint64_t address);
   void merge_free(Tiles::iterator tile);
   bool is_whole_segment(Tiles::iterator tile, const AllocatorEvent& event) const;
+  void log_segment(const AllocatorSegment& segment);
   void count(const Tile& tile, std::int64_t sign);
 
   const AllocatorTrace& trace_;
   Problems& problems_;
+  BlockLogger* log_;
   Tiles tiles_;
   AllocatorBytes bytes_;
 };

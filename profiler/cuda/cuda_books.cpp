@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <map>
-#include <span>
 #include <utility>
+
+#include "profiler/cuda/block_logger.h"
+#include "profiler/cuda/block_owners.h"
 
 namespace sbp::profiler {
 namespace {
@@ -182,6 +184,37 @@ void compare(const AllocatorTrace& trace, const AllocatorBytes& ours, Problems& 
   if (ours.awaiting == 0) check("requested", theirs.requested_bytes, ours.requested);
 }
 
+// Of one moment, as a log adds it up.
+AllocatorLogBytes logged(const AllocatorBytes& bytes) {
+  return {.requested = bytes.requested,
+          .allocated = bytes.blocks(),
+          .awaiting = bytes.awaiting,
+          .reserved = bytes.reserved};
+}
+
+// Why the log is not to be shown: it does not come to what the books say. Empty when it does.
+std::string disagreement(const AllocatorLog& log, const CudaBooks& books) {
+  const AllocatorLogSums sums = summed(log, events_of(log));
+  if (sums.at_requested_peak != logged(books.requested_peak.allocator)) {
+    return "its blocks do not add up to the books' at the peak";
+  }
+  if (sums.peak.reserved != books.reserved_peak.allocator.reserved) {
+    return "its segments do not add up to the books' highest";
+  }
+  if (sums.end != logged(books.end.allocator)) {
+    return "its blocks do not add up to the books' at the end";
+  }
+  return {};
+}
+
+void keep_log(AllocatorLog log, const std::string& problem, const BlockLives* lives,
+              CudaBooks& books) {
+  books.log_reason = problem.empty() ? disagreement(log, books) : problem;
+  if (!books.log_reason.empty()) return;
+  if (lives != nullptr) add_owners(*lives, log);
+  books.log = std::move(log);
+}
+
 void note_losses(const AllocatorTrace& allocator, const CuptiTrace& cupti, Problems& problems) {
   if (allocator.dropped_events > 0) {
     problems.note(-1, allocator.dropped_events, " events of the allocator were lost");
@@ -217,7 +250,8 @@ void note_unmatched(const std::vector<Stretch>& stretches, Problems& problems) {
 
 }  // namespace
 
-CudaBooks cuda_books(const AllocatorTrace& allocator, const CuptiTrace& cupti) {
+CudaBooks cuda_books(const AllocatorTrace& allocator, const CuptiTrace& cupti,
+                     const CudaBooksOptions& options) {
   CudaBooks books;
   Problems problems;
   note_losses(allocator, cupti, problems);
@@ -235,7 +269,9 @@ CudaBooks cuda_books(const AllocatorTrace& allocator, const CuptiTrace& cupti) {
   note_unmatched(stretches, problems);
 
   UnseenBytes unseen(books.unseen);
-  BlockTiling tiling(allocator, problems);
+  AllocatorLog log;
+  BlockLogger logger(allocator, options.layers, log);
+  BlockTiling tiling(allocator, problems, options.keep_blocks ? &logger : nullptr);
   const auto moment = [&](std::int64_t event, std::uint64_t time_ns) {
     unseen.advance(time_ns);
     return DeviceMoment{tiling.bytes(), unseen.on_the_device(), event, time_ns};
@@ -266,6 +302,7 @@ CudaBooks cuda_books(const AllocatorTrace& allocator, const CuptiTrace& cupti) {
                     " bytes are used, less than what the allocator and CUPTI saw");
     }
   }
+  if (options.keep_blocks) keep_log(std::move(log), logger.problem(), options.lives, books);
   books.problems = problems.count();
   books.first_problem = problems.first();
   books.balanced = books.problems == 0;

@@ -10,13 +10,17 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "profiler/allocator_log.h"
 #include "profiler/cuda/activity_books.h"
 #include "profiler/cuda/allocator_trace.h"
 #include "profiler/cuda/block_tiling.h"
 #include "profiler/cuda/cupti_source.h"
+#include "profiler/memory_profile.h"
+#include "sbp/base/scope.h"
 
 namespace sbp::profiler {
 
@@ -58,9 +62,22 @@ struct CudaBooks {
   bool balanced = false;      // every check held and nothing was lost
   std::int64_t problems = 0;  // what did not add up
   std::string first_problem;  // a sentence; empty without one
+  // What the allocator did, where asked for. An event that cannot be is a problem and not in it.
+  std::optional<AllocatorLog> log;
+  std::string log_reason;  // why there is none; empty where there is one
+};
+
+struct CudaBooksOptions {
+  bool keep_blocks = false;
+  // For the log: what the events' layers are indices of.
+  std::span<const LayerTable::Layer> layers = {};
+  // For the log, where there are: the same blocks in the books of the step, which know what each is
+  // for. What they don't know has no category, and the layer that was open at its birth.
+  const BlockLives* lives = nullptr;
 };
 
 // Never throws over strange traces: what does not add up is told. `cupti` may be empty.
-CudaBooks cuda_books(const AllocatorTrace& allocator, const CuptiTrace& cupti);
+CudaBooks cuda_books(const AllocatorTrace& allocator, const CuptiTrace& cupti,
+                     const CudaBooksOptions& options = {});
 
 }  // namespace sbp::profiler

@@ -177,7 +177,7 @@ class DeviceWatch final : public TraceListener {
   // The books hold what we counted; the allocator counts for itself. Blocks that a stream still
   // uses are in its requested bytes and no longer in ours, so only without any the two must agree.
   void phase_entered(Phase phase) override {
-    if (!is_logging()) return;
+    if (!mark(phase)) return;
     const AllocatorCounters counters = counters_of(static_cast<c10::DeviceIndex>(device_.index));
     const std::int64_t ours = live_blocks(DeviceId::Kind::cuda).live_bytes();
     if (counters.active_bytes != counters.allocated_bytes || counters.requested_bytes == ours)
@@ -200,20 +200,32 @@ class DeviceWatch final : public TraceListener {
     try {
       observe(std::move(trace));
     } catch (const std::exception& error) {
-      observations_.emplace();
-      observations_->books.problems = 1;
-      observations_->books.first_problem =
+      seen_.emplace();
+      failure_ =
           concat("reading the device's memory at the end of the trace failed: ", error.what());
     }
   }
 
-  std::optional<CudaObservations> take_observations() {
-    return std::exchange(observations_, std::nullopt);
+  std::optional<CudaObservations> take_observations(const CudaBooksOptions& options) {
+    const std::optional<AllocatorTrace> trace = std::exchange(seen_, std::nullopt);
+    if (!trace) return std::nullopt;
+    const CuptiTrace cupti = std::exchange(cupti_trace_, {});
+    CudaObservations observations{.books = {}, .cupti_reason = cupti_reason_};
+    if (failure_.empty()) {
+      observations.books = cuda_books(*trace, cupti, options);
+    } else {
+      observations.books.problems = 1;
+      observations.books.first_problem = failure_;
+      observations.books.log_reason = failure_;
+    }
+    return observations;
   }
 
  private:
-  bool is_logging() {
+  // Whether a trace is being logged.
+  bool mark(Phase phase) {
     const std::lock_guard guard(lock_);
+    if (logging_) trace_.phases.push_back({std::ssize(trace_.events), phase});
     return logging_;
   }
 
@@ -257,7 +269,10 @@ class DeviceWatch final : public TraceListener {
     } else if (cupti_reason_.empty()) {
       cupti_reason_ = "CUPTI: it was ended with the first trace of this run";
     }
-    observations_ = CudaObservations{cuda_books(trace, cupti), cupti_reason_};
+    trace.events.shrink_to_fit();  // it stays until it is taken
+    seen_ = std::move(trace);
+    cupti_trace_ = std::move(cupti);
+    failure_.clear();
   }
 
   const DeviceId device_;
@@ -271,7 +286,9 @@ class DeviceWatch final : public TraceListener {
   std::unique_ptr<CuptiApi> cupti_;
   std::unique_ptr<CuptiSource> source_;
   std::string cupti_reason_ = "CUPTI: this run did not ask for it";
-  std::optional<CudaObservations> observations_;
+  std::optional<AllocatorTrace> seen_;  // the last trace, until it is taken
+  CuptiTrace cupti_trace_;              // of the same time
+  std::string failure_;                 // why it is none; empty when it is one
 };
 
 // Never destroyed: blocks are freed until the process ends.
@@ -372,8 +389,8 @@ void install_cuda_hooks(const DeviceId& device, DriverWatch driver) {
   finish_install(device);
 }
 
-std::optional<CudaObservations> take_cuda_observations() {
-  return watch == nullptr ? std::nullopt : watch->take_observations();
+std::optional<CudaObservations> take_cuda_observations(const CudaBooksOptions& options) {
+  return watch == nullptr ? std::nullopt : watch->take_observations(options);
 }
 
 }  // namespace sbp::profiler

@@ -32,6 +32,6 @@ struct CudaObservations {
   CudaBooks books;
   std::string cupti_reason;  // why CUPTI saw nothing; empty when it ran
 };
-std::optional<CudaObservations> take_cuda_observations();
+std::optional<CudaObservations> take_cuda_observations(const CudaBooksOptions& options = {});
 
 }  // namespace sbp::profiler

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "profiler/predict/allocator_log.h"
+#include "profiler/allocator_log.h"
 #include "profiler/predict/caching_allocator.h"
 #include "profiler/predict/prediction.h"
 
@@ -14,7 +14,7 @@ namespace sbp::predict {
 class AllocatorLogger {
  public:
   // `log` may be nullptr: then nothing is kept. Otherwise it must outlive this.
-  explicit AllocatorLogger(AllocatorLog* log) : log_(log) {}
+  explicit AllocatorLogger(profiler::AllocatorLog* log) : log_(log) {}
 
   bool is_on() const { return log_ != nullptr; }
 
@@ -29,7 +29,7 @@ class AllocatorLogger {
   void changed(const SegmentEvent& event);
 
  private:
-  AllocatorLog* log_;
+  profiler::AllocatorLog* log_;
   std::int64_t events_ = 0;
   std::vector<std::size_t> rows_;  // index = Handle::block
 };

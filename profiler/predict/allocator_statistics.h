@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "profiler/allocator_log.h"
+
 namespace sbp::predict {
 
-enum class PoolKind : std::uint8_t { small, large };
+using profiler::PoolKind;
 
 // A running figure and the highest it was since the peaks were last reset.
 struct Figure {

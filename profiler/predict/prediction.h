@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "profiler/allocator_log.h"
 #include "profiler/memory_profile.h"
-#include "profiler/predict/allocator_log.h"
 #include "sbp/base/scope.h"
 
 namespace sbp::predict {
@@ -110,7 +110,8 @@ struct Prediction {
   std::int64_t segments = 0;            // at the end
   std::int64_t device_allocations = 0;  // calls to the driver
   std::int64_t requests = 0;            // blocks that were asked for
-  std::optional<AllocatorLog> blocks;   // of the run that the peaks are of, where asked for
+  // Of the run that the peaks are of, where asked for.
+  std::optional<profiler::AllocatorLog> blocks;
 
   bool operator==(const Prediction&) const = default;
 };

@@ -33,7 +33,7 @@ class Machine {
   // `last_request`: stops right after that many allocations; 0: goes on to the end. `log` may be
   // nullptr.
   Machine(const Workload& workload, const DeviceProfile& device, const AllocatorOptions& options,
-          std::int64_t last_request = 0, AllocatorLog* log = nullptr)
+          std::int64_t last_request = 0, profiler::AllocatorLog* log = nullptr)
       : workload_(workload),
         device_(device),
         allocator_(options),
@@ -227,7 +227,7 @@ class Machine {
 }  // namespace
 
 ReplayResult replay(const Workload& workload, const DeviceProfile& device,
-                    const AllocatorOptions& options, AllocatorLog* log) {
+                    const AllocatorOptions& options, profiler::AllocatorLog* log) {
   return Machine(workload, device, options, /*last_request=*/0, log).run();
 }
 

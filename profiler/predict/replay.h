@@ -31,7 +31,7 @@ struct ReplayResult {
 // `options.limit_bytes` is what the allocator may reserve; absent: no limit. `log`: is given all
 // that happens; may be nullptr.
 ReplayResult replay(const Workload& workload, const DeviceProfile& device,
-                    const AllocatorOptions& options, AllocatorLog* log = nullptr);
+                    const AllocatorOptions& options, profiler::AllocatorLog* log = nullptr);
 
 // Who owns what right after allocation `request` of that replay succeeded.
 struct Composition {

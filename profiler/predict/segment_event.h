@@ -9,8 +9,7 @@
 namespace sbp::predict {
 
 struct SegmentEvent {
-  // A segment taken with cudaMalloc or given back; part of an expandable one mapped or unmapped.
-  enum class Kind : std::uint8_t { allocated, freed, mapped, unmapped };
+  using Kind = profiler::SegmentChange;  // allocated: with cudaMalloc
   Kind kind = Kind::allocated;
   PoolKind pool = PoolKind::small;
   int stream = 0;

@@ -35,7 +35,8 @@ MAY_INCLUDE = {
 }
 
 # Of the profiler, reports see the headers of data alone.
-DATA_HEADERS = ("profiler/memory_profile.h", "profiler/record.h", "profiler/predict/prediction.h")
+DATA_HEADERS = ("profiler/allocator_log.h", "profiler/memory_profile.h", "profiler/record.h",
+                "profiler/predict/prediction.h")
 
 LIBTORCH = re.compile(r"(ATen|c10|caffe2|torch)/")
 LIBTORCH_IN_PATH_HEADERS = re.compile(r"(ATen/core|c10)/")

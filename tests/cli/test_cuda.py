@@ -1,6 +1,7 @@
 """--device cuda, in whatever build and on whatever machine these tests run."""
 
 import json
+import pickle
 import unittest
 
 from support import CommandTest, MODEL, TINY, needs_programs, nulls_without_reason, run
@@ -42,6 +43,20 @@ class Cuda(CommandTest):
                 report = json.loads(done.stdout)
                 self.assertEqual(report["configuration"]["device"], "cuda:0")
                 self.assertEqual(nulls_without_reason(report), [])
+
+    def test_with_a_device_its_blocks_are_exported(self):
+        if why_not() is not None:
+            self.skipTest(why_not().strip())
+        report, out = self.folder / "r.json", self.folder / "r.pickle"
+        self.succeed("sbp-profile", *TINY, "--batch", "4", "--device", "cuda", "--blocks",
+                     "-o", report)
+        blocks = json.loads(report.read_text())["device_memory"]["blocks"]
+        columns = blocks["columns"]
+        known = [row for row in blocks["rows"] if row[columns.index("category")] != "unknown"]
+        self.assertGreater(2 * len(known), len(blocks["rows"]))
+        self.succeed("sbp-report", report, "--memory-pickle", out)
+        settings = pickle.loads(out.read_bytes())["allocator_settings"]
+        self.assertIn("of the device's allocator", settings["addresses"])
 
     def test_with_a_device_tensors_ask_for_what_a_dry_run_predicts(self):
         if why_not() is not None:

@@ -120,6 +120,96 @@ class Exports(CommandTest):
             os.close(terminal)
             os.close(controller)
 
+    def device_report(self):
+        """The report as of a CUDA device whose allocator gives each block a segment of its own."""
+        report = json.loads(self.text)
+        rows, segments, times = [], [], []
+
+        def event():
+            times.append(1000 * len(times))
+            return len(times) - 1
+
+        columns = report["memory"]["blocks"]["columns"]
+        lives = [dict(zip(columns, row)) for row in report["memory"]["blocks"]["rows"]]
+        happened = sorted([(life["born_record"], 1, i) for i, life in enumerate(lives)] +
+                          [(life["died_record"], 0, i) for i, life in enumerate(lives)
+                           if life["died_record"] >= 0])
+        now, peaks, then = [0, 0, 0, 0], [0, 0, 0, 0], None
+        for _, born, i in happened:
+            life, size = lives[i], max(lives[i]["bytes"], 1)
+            block, segment = -(-size // 512) * 512, -(-size // (2 << 20)) * (2 << 20)
+            if born:
+                segments.append([event(), "segment_alloc", "large", (i + 1) << 32, segment])
+                life["row"] = [event(), -1, (i + 1) << 32, size, block, life["category"],
+                               int(life["born_record"] > 40), life["phase"], life["layer"],
+                               life["saved"], -1]
+                rows.append(life["row"])
+                change = [size, block, 0, segment]
+            else:
+                life["row"][10] = event()
+                change = [-size, -block, block, 0]
+                if i % 3:  # else a stream still uses it
+                    life["row"][1] = event()
+                    segments.append([event(), "segment_free", "large", (i + 1) << 32, segment])
+                    change = [-size, -block, 0, -segment]
+            now = [a + b for a, b in zip(now, change)]
+            if now[0] > peaks[0]:
+                then = now
+            peaks = list(map(max, peaks, now))
+        requested, allocated, awaiting, reserved = then
+        report["device_memory"] = {
+            "requested_bytes": requested, "rounding_bytes": allocated - requested,
+            "awaiting_bytes": awaiting, "cached_bytes": reserved - allocated - awaiting,
+            "reserved_bytes": reserved, "unseen_bytes": 0, "peak_reserved_bytes": peaks[3],
+            "nameless_bytes": 0, "unseen": [], "cupti": "ran", "balanced": True,
+            "first_problem": "",
+            "blocks": {"columns": ["born_event", "died_event", "address", "requested_bytes",
+                                   "block_bytes", "category", "step", "phase", "layer", "saved",
+                                   "free_requested_event"],
+                       "rows": rows,
+                       "segment_columns": ["event", "action", "pool", "address", "bytes"],
+                       "segment_rows": segments, "event_ns": times, "older_events": 0}}
+        del report["device_memory_reason"]
+        return report
+
+    def test_memory_pickle_of_a_device(self):
+        report = self.device_report()
+        self.assert_valid(json.dumps(report), "profile")
+        self.report.write_text(json.dumps(report))
+        path = self.folder / "snapshot.pickle"
+        self.succeed("sbp-report", self.report, "--memory-pickle", path)
+        snapshot = pickle.loads(path.read_bytes())
+        (events,) = snapshot["device_traces"]
+        blocks = report["device_memory"]["blocks"]
+        self.assertEqual(len(events), len(blocks["event_ns"]) + 1)
+        self.assertEqual([e["time_us"] for e in events[:-1]], list(range(len(events) - 1)))
+        born = {e["addr"]: e for e in events if e["action"] == "alloc"}
+        for row in blocks["rows"]:
+            event = born[row[2]]
+            self.assertEqual((event["size"], event["block_size"]), (row[3], row[4]))
+            self.assertEqual(event["frames"][1]["name"], "born in " +
+                             row[7].replace("_", " "))
+            self.assertEqual("saved" in event["frames"][0]["name"], row[9])
+        waiting = {row[2] for row in blocks["rows"] if row[1] < 0 <= row[10]}
+        self.assertTrue(waiting)
+        states = {"active_allocated": 0, "active_pending_free": 0, "inactive": 0}
+        for segment in snapshot["segments"]:
+            block = segment["blocks"][0]
+            states[block["state"]] += 1
+            self.assertEqual(block["state"] == "active_pending_free", block["address"] in waiting)
+            self.assertEqual(segment["active_size"], block["size"])
+            self.assertEqual(segment["allocated_size"],
+                             0 if block["address"] in waiting else block["size"])
+        self.assertEqual(states["active_pending_free"], len(waiting))
+        self.assertEqual(sum(states.values()),
+                         len([row for row in blocks["rows"] if row[1] < 0]))
+
+        report["device_memory"]["blocks"]["rows"][3][3] -= 1
+        report["device_memory"]["requested_bytes"] += 1
+        self.report.write_text(json.dumps(report))
+        self.fail_with(1, ["add up to a peak", "requested"], "sbp-report", self.report,
+                       "--memory-pickle", path, "--force")
+
     def test_what_cannot_be_exported(self):
         plain = self.folder / "plain.json"
         plain.write_text(self.plain)

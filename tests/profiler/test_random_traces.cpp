@@ -494,7 +494,8 @@ TEST_CASE("phases of kept blocks begin where their records are; blocks are kept 
                                      .category = Category::activation,
                                      .phase = Phase::forward,
                                      .layer = "",
-                                     .saved = true});
+                                     .saved = true,
+                                     .address = trace.records[2].address});
   CHECK(blocks.lives[0].died_record == -1);
 }
 

@@ -199,6 +199,57 @@ reports::ProfileReport sample_profile_with_blocks() {
   return report;
 }
 
+reports::ProfileReport sample_device_profile() {
+  constexpr std::int64_t kSegment = 2097152, kAt = std::int64_t{1} << 33;
+  reports::ProfileReport report = sample_profile_with_blocks();
+  profiler::AllocatorLog log;
+  log.segments = {{.event = 0, .address = kAt, .bytes = kSegment},
+                  {.event = 4,
+                   .kind = profiler::SegmentChange::mapped,
+                   .pool = profiler::PoolKind::large,
+                   .address = 2 * kAt,
+                   .bytes = 10 * kSegment}};
+  log.blocks = {{.born_event = 1,
+                 .address = kAt,
+                 .requested_bytes = 1000,
+                 .block_bytes = 1024,
+                 .category = Category::parameter,
+                 .layer = "blocks.0.attn"},
+                {.born_event = 2,
+                 .free_requested_event = 3,
+                 .died_event = 6,
+                 .address = kAt + 1024,
+                 .requested_bytes = 5,
+                 .block_bytes = 512,
+                 .layer = {}},
+                {.born_event = 5,
+                 .free_requested_event = 7,
+                 .address = 2 * kAt,
+                 .requested_bytes = kSegment,
+                 .block_bytes = kSegment + 512,
+                 .category = Category::activation,
+                 .step = 1,
+                 .phase = Phase::forward,
+                 .layer = "blocks.0.attn",
+                 .saved = true}};
+  log.event_ns = {0, 0, 0, 0, 1000, 1500, 2000, 9000};
+  log.older_events = 4;
+  report.device_memory =
+      reports::DeviceMemory{.requested_bytes = 1000 + kSegment,
+                            .rounding_bytes = 24 + 512,
+                            .awaiting_bytes = 512,
+                            .cached_bytes = 11 * kSegment - 1024 - 512 - kSegment - 512,
+                            .reserved_bytes = 11 * kSegment,
+                            .peak_reserved_bytes = 11 * kSegment,
+                            .nameless_bytes = {},
+                            .unseen = {},
+                            .cupti_reason = {},
+                            .balanced = true,
+                            .first_problem = {},
+                            .blocks = log};
+  return report;
+}
+
 reports::TrainReport sample_training() {
   reports::TrainReport report;
   report.header = header();

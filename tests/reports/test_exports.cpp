@@ -125,3 +125,39 @@ TEST_CASE("a layer's name in a Chrome trace is text") {
   });
   CHECK(found);
 }
+
+TEST_CASE("blocks of a CUDA device that do not come to its sums are not exported") {
+  const ProfileReport right = tests::sample_device_profile();
+  CHECK_NOTHROW(memory_pickle(right));
+  const auto refusal = [&](const auto& damage) {
+    ProfileReport report = right;
+    damage(*report.device_memory, *report.device_memory->blocks);
+    std::string text = "none";
+    try {
+      memory_pickle(report);
+    } catch (const Error& error) {
+      text = error.what();
+    }
+    return text;
+  };
+  using Log = profiler::AllocatorLog;
+  const std::string sum = "cannot export the blocks: they add up to a peak of ";
+  CHECK(refusal([](DeviceMemory& memory, Log&) { ++memory.requested_bytes; }) ==
+        sum + "2098152 bytes requested, and the report says 2098153");
+  CHECK(refusal([](DeviceMemory& memory, Log&) { ++memory.peak_reserved_bytes; }) ==
+        sum + "23068672 bytes reserved, and the report says 23068673");
+  CHECK(refusal([](DeviceMemory&, Log& log) { log.blocks[0].block_bytes += 512; }) ==
+        sum + "2099200 bytes allocated, and the report says 2098688");
+  CHECK(refusal([](DeviceMemory&, Log& log) { log.blocks[1].block_bytes += 512; }) ==
+        sum + "1024 bytes awaiting a stream, and the report says 512");
+  CHECK(refusal([](DeviceMemory&, Log& log) { log.blocks[2].address -= 1; }) ==
+        "cannot export the blocks: one of them lies in no segment");
+  CHECK(refusal([](DeviceMemory&, Log& log) { log.blocks[2].address += 10 * 2097152 - 512; }) ==
+        "cannot export the blocks: one of them ends behind its segment");
+  CHECK(refusal([](DeviceMemory& memory, Log& log) {
+          log.segments.push_back(
+              {8, profiler::SegmentChange::freed, profiler::PoolKind::large, 1, 1});
+          log.event_ns.push_back(9000);
+          memory.balanced = false;
+        }) == "cannot export the blocks: 1 bytes at 1 are given back and are not held");
+}

@@ -148,6 +148,14 @@ TEST_CASE("the memory of a CUDA device is written and read, and null elsewhere")
   report.device_memory = memory;
   CHECK(profile_again(report) == report);
   CHECK(contains(to_json(report), "\"cupti\": null"));
+  CHECK(contains(to_json(report), "\"blocks_reason\": \"not kept; sbp-profile --blocks"));
+  report.device_memory->blocks_reason = "its blocks do not add up";
+  CHECK(profile_again(report) == report);
+}
+
+TEST_CASE("the blocks of a CUDA device come back as they were") {
+  const ProfileReport report = tests::sample_device_profile();
+  CHECK(profile_again(report) == report);
 }
 
 TEST_CASE("what a dry run does not know is null, with the reason") {

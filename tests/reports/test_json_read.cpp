@@ -144,3 +144,26 @@ TEST_CASE("blocks come back as they were, and impossible ones are refused") {
   CHECK(with("\"born_ns\", ", "").find("memory.blocks.columns must be born_record, ") !=
         std::string::npos);
 }
+
+TEST_CASE("impossible blocks of a CUDA device are refused") {
+  const std::string json = to_json(tests::sample_device_profile());
+  const auto with = [&](const std::string& old_part, const std::string& new_part) {
+    return complaint(replaced(json, old_part, new_part));
+  };
+  const std::string place = "cannot read report 'run.json': device_memory.blocks.";
+  const std::string row = "\"unknown\", 0, \"setup\", \"\", false, ";
+  CHECK(with(row + "3]", row + "2]") ==
+        place + "rows[1][10] does not lie between its birth and its death");
+  CHECK(with(row + "3]", row + "-1]") ==
+        place + "rows[1][10] does not lie between its birth and its death");
+  CHECK(with(row + "3]", row + "5]") == place + "rows[2] is of event 5, as another is");
+  CHECK(with(row + "3]", row.substr(0, row.size() - 2) + "]") ==
+        place + "rows[1] has 10 values, not 11");
+  CHECK(with("2000, 9000]", "2000]") ==
+        place + "event_ns has 7 times, and there are 8 events up to the number 7");
+  CHECK(with("1500, 2000, 9000]", "1500, 200, 9000]") == place + "event_ns goes back in time");
+  CHECK(with("\"older_events\": 4", "\"older_events\": 9") ==
+        place + "older_events is more than there are events");
+  CHECK(with("\"layer\", \"saved\", \"free", "\"layer\", \"free")
+            .find(place + "columns must be born_event") == 0);
+}
