@@ -179,10 +179,14 @@ void check_prediction(const Node& node, const Prediction& prediction) {
   check_moment(node["reserved_peak"], prediction.reserved_peak, prediction.steps);
   if (prediction.fits) check_fit(node["fits"], *prediction.fits, prediction);
   if (!prediction.largest_batch) return;
-  const auto& [batch, bytes] = *prediction.largest_batch;
+  const auto& [batch, bytes, cautious_batch, bound] = *prediction.largest_batch;
   if ((batch == 0) != (bytes == 0)) {
     node["largest_batch"]["peak_device_bytes"].fail(
         concat("is ", bytes, ", and the largest batch is ", batch));
+  }
+  if (bound && *bound <= std::max(batch, cautious_batch)) {
+    node["largest_batch"]["bound"].fail(
+        concat("is ", *bound, ", and a batch of ", std::max(batch, cautious_batch), " fits"));
   }
   if (prediction.fits && bytes > prediction.fits->capacity_bytes) {
     node["largest_batch"]["peak_device_bytes"].fail(
