@@ -161,7 +161,7 @@ predict::LargestBatch read_largest_batch(const Node& node) {
   return {.batch = node["batch"].count(),
           .peak_device_bytes = node["peak_device_bytes"].count(),
           .cautious_batch = node.has("cautious_batch") ? node["cautious_batch"].count() : 0,
-          .bound = optional_part(node, "bound", count)};
+          .bound = later_part(node, "bound", count)};
 }
 
 predict::Interval read_interval(const Node& node) {
