@@ -2,6 +2,7 @@
 
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <chrono>
 #include <map>
 #include <optional>
@@ -111,6 +112,14 @@ class PredictRun {
     return traced_dry_steps(dry, options_.predict_steps, [this] { check_interrupted(); });
   }
 
+  // The user's own loop may well use the other.
+  bool attention_was_left_open() const {
+    const bool is_eager = std::ranges::count(run_.model.values, std::pair<std::string, std::string>{
+                                                                    "attention", "eager"}) > 0;
+    return is_eager && options_.loop == TrainingLoop::python &&
+           options_.model.find("attention=") == std::string::npos;
+  }
+
   void check_interrupted() const {
     if (progress_.interrupted && progress_.interrupted()) {
       throw Error("interrupted before the prediction was made; nothing was written",
@@ -139,6 +148,11 @@ class PredictRun {
     const std::vector<double> kept_rows = trainer.mean_kept_rows();
     report.strategy = strategy_outcome(plan, kept_rows);
     report.header.warnings = plan_warnings(plan, kept_rows);
+    if (attention_was_left_open()) {
+      report.header.warnings.emplace_back(
+          "attention=eager is predicted, this suite's default, which keeps softmax's maps; for "
+          "PyTorch's scaled_dot_product_attention write attention=fused in --model");
+    }
   }
 
   // Nothing where the model cannot do this batch, such as a batch norm of one value.

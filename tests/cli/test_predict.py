@@ -133,6 +133,17 @@ class Predict(CommandTest):
         report = json.loads(self.succeed("sbp-profile", *words, "--batch", "8").stdout)
         self.assertEqual(report["prediction"]["largest_batch"]["batch"], 0)
 
+    def test_attention_that_was_left_open_is_said(self):
+        def warnings(attention, *words):
+            text = self.succeed("sbp-profile", "--model", TINY[1] + attention, *TINY[2:],
+                                "--predict", "a100", "--json", *words).stdout
+            return json.loads(text)["warnings"]
+
+        self.assertIn("attention=fused", " ".join(warnings("")))
+        for words in ([",attention=eager"], [",attention=fused"], ["", "--loop", "sbp"]):
+            with self.subTest(words):
+                self.assertEqual(warnings(*words), [])
+
     def test_accumulated_batches_are_one_step(self):
         report = self.predict("--accumulate", "4")["prediction"]
         self.assertEqual(report["steps"], 3)
@@ -404,9 +415,10 @@ class PredictionReports(CommandTest):
             report = self.assert_valid((folder / point["file"]).read_text(), "prediction")
             self.assertEqual(point["figures"]["device_peak_bytes"],
                              report["prediction"]["peak_device_bytes"])
-        shown = self.succeed("sbp-report", folder).stdout
-        for heading in ("peak on the card", "fits"):
-            self.assertIn(heading, shown)
+            self.assertEqual(point["figures"]["fits"], 1)
+            self.assertEqual(point["figures"]["capacity_bytes"],
+                             report["prediction"]["fits"]["capacity_bytes"])
+        self.assertIn("peak on the card", self.succeed("sbp-report", folder).stdout)
         self.fail_with(2, ["predict=h10", "h100"], "sbp-sweep", "--command", "profile", "--axis",
                        "predict=a100|h10", *TINY, "-o", self.folder / "none")
 
