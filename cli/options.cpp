@@ -114,8 +114,8 @@ void check_given(const std::vector<GivenOption>& given, const experiments::Profi
 
 // Published figures bring their runs along.
 void check_given_with_published(const std::vector<GivenOption>& given) {
-  constexpr std::array<std::string_view, 8> kAllowed = {"published", "predict", "output", "json",
-                                                        "quiet",     "force",   "top",    "list"};
+  constexpr std::array<std::string_view, 7> kAllowed = {"published", "predict", "output", "json",
+                                                        "quiet",     "force",   "list"};
   for (const GivenOption& option : given) {
     if (std::ranges::count(kAllowed, option.name) == 0) {
       throw UsageError(concat("--", option.name,

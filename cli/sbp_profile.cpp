@@ -50,11 +50,12 @@ ExitCode profile(const std::vector<std::string>& arguments) {
     write_stdout(listing(command.list));
     return ExitCode::ok;
   }
-  if (command.print_plan) return print_plan(command);
-
-  if (command.run.keep_blocks && command.output.path.empty() && !command.output.json) {
+  const bool writes_report = !command.output.path.empty() || command.output.json;
+  if (command.run.keep_blocks && (command.print_plan || !writes_report)) {
     throw UsageError("--blocks keeps them in the report, which is not written; add --output FILE");
   }
+  if (command.print_plan) return print_plan(command);
+
   const Delivery delivery("sbp-profile", command.output);
   RunWatch watch(command.output.quiet);
   if (!command.published.empty()) {

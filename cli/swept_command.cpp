@@ -16,6 +16,7 @@ namespace sbp::cli {
 namespace {
 
 using sweep::PointNeeds;
+using sweep::StepPeak;
 using Words = std::vector<std::string>;
 
 // Of a process, before it does anything: LibTorch is loaded.
@@ -40,7 +41,7 @@ class RunCommand : public sweep::SweptCommand {
   PointNeeds needs(const Words& words) override {
     const PointRun run = read(words);
     PointNeeds needs{.batch = run.step.batch, .steps = run.steps};
-    needs.step_peak_bytes = peak_of(run.step);
+    needs.step_peak_bytes = peak_of(run.step).bytes;
     needs.memory_bytes =
         experiments::process_bytes(run.step, run_peak_bytes(words), data_of(run.step));
     return needs;
@@ -48,7 +49,7 @@ class RunCommand : public sweep::SweptCommand {
 
   std::int64_t batch(const Words& words) override { return options_of(words).batch; }
 
-  std::int64_t step_peak_bytes(const Words& words) override { return peak_of(options_of(words)); }
+  StepPeak step_peak(const Words& words) override { return peak_of(options_of(words)); }
 
   std::optional<double> seconds(const Words& words, std::int64_t threads) override {
     PointRun run = read(words);
@@ -64,7 +65,7 @@ class RunCommand : public sweep::SweptCommand {
   // All of it, checked as the command checks it.
   virtual PointRun read(const Words& words) = 0;
   // Of its tensors, where a run holds more than its steps.
-  virtual std::int64_t run_peak_bytes(const Words& words) { return step_peak_bytes(words); }
+  virtual std::int64_t run_peak_bytes(const Words& words) { return step_peak(words).bytes; }
   // What makes a step of it, unchecked.
   virtual experiments::ProfileOptions options_of(const Words& words) = 0;
 
@@ -94,14 +95,12 @@ class RunCommand : public sweep::SweptCommand {
                   static_cast<int>(options.loop));
   }
 
-  std::int64_t peak_of(experiments::ProfileOptions options) {
+  StepPeak peak_of(experiments::ProfileOptions options) {
     const std::string key = step_key(options);
     const auto found = peaks_.find(key);
     if (found != peaks_.end()) return found->second;
     options.seed = 0;  // so that it does not matter which point comes first
-    return peaks_[key] = options.predict.empty()
-                             ? experiments::step_peak_bytes(options, options.zero_grad)
-                             : predicted_peak_bytes(options);
+    return peaks_[key] = options.predict.empty() ? dry_peak(options) : predicted_peak(options);
   }
 
   const std::optional<Trial>& trial_of(experiments::ProfileOptions options) {
@@ -112,10 +111,17 @@ class RunCommand : public sweep::SweptCommand {
     return trials_[key] = try_out(std::move(options));
   }
 
+  static StepPeak dry_peak(const experiments::ProfileOptions& options) {
+    const std::int64_t bytes = experiments::step_peak_bytes(options, options.zero_grad);
+    return {.bytes = bytes, .least_bytes = bytes};
+  }
+
   // On the card.
-  static std::int64_t predicted_peak_bytes(experiments::ProfileOptions options) {
+  static StepPeak predicted_peak(experiments::ProfileOptions options) {
     options.largest_batch = false;
-    return experiments::run_prediction(options).prediction.peak_device_bytes;
+    const predict::Prediction made = experiments::run_prediction(options).prediction;
+    const std::int64_t outside = made.peak_device_bytes - made.peak_reserved_bytes;
+    return {.bytes = made.peak_device_bytes, .least_bytes = outside + made.peak_requested_bytes};
   }
 
   static std::optional<Trial> try_out(experiments::ProfileOptions options) {
@@ -147,7 +153,7 @@ class RunCommand : public sweep::SweptCommand {
   }
 
   std::map<std::string, experiments::DataSize> sizes_;
-  std::map<std::string, std::int64_t> peaks_;
+  std::map<std::string, StepPeak> peaks_;
   std::map<std::string, std::optional<Trial>> trials_;
 };
 
@@ -163,7 +169,7 @@ class Train : public RunCommand {
 
   std::int64_t run_peak_bytes(const Words& words) override {
     const experiments::TrainOptions options = command_in(parse_train(words)).run;
-    if (options.fidelity_every == 0) return step_peak_bytes(words);
+    if (options.fidelity_every == 0) return step_peak(words).bytes;
     return experiments::training_peak_bytes(options);
   }
 

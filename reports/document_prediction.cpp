@@ -36,12 +36,15 @@ std::string fit_text(const predict::Fit& fit, const predict::Interval& interval)
 }
 
 std::string largest_batch_text(const predict::LargestBatch& largest) {
-  if (largest.batch == 0) return "not even 1 fits";
-  std::string text =
-      concat(count_text(largest.batch), largest.bound ? "" : " or more", ", in ",
-             bytes_text(largest.peak_device_bytes), "; ",
-             largest.cautious_batch == 0 ? "none" : count_text(largest.cautious_batch),
-             " if it peaks at the upper end of what is likely");
+  if (largest.batch == 0) return "none that was tried fits";
+  const auto counted = [&](std::int64_t batch) {
+    return concat(count_text(batch), largest.or_more && batch == largest.batch ? " or more" : "");
+  };
+  std::string text = concat(counted(largest.batch), ", in ", bytes_text(largest.peak_device_bytes));
+  if (largest.cautious_batch) {
+    text += concat("; ", *largest.cautious_batch == 0 ? "none" : counted(*largest.cautious_batch),
+                   " if it peaks at the upper end of what is likely");
+  }
   if (largest.bound) {
     text +=
         concat("; none from ", count_text(*largest.bound), " on, where tensors alone take more");

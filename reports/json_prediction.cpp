@@ -92,11 +92,19 @@ Json prediction_json(const Prediction& prediction) {
     Json batch = Json::object();
     batch["batch"] = prediction.largest_batch->batch;
     batch["peak_device_bytes"] = prediction.largest_batch->peak_device_bytes;
-    batch["cautious_batch"] = prediction.largest_batch->cautious_batch;
+    if (prediction.largest_batch->cautious_batch) {
+      batch["cautious_batch"] = *prediction.largest_batch->cautious_batch;
+    } else {
+      set_unknown(batch, "cautious_batch", "not searched for by the version that made the report");
+    }
+    batch["or_more"] = prediction.largest_batch->or_more;
     if (prediction.largest_batch->bound) {
       batch["bound"] = *prediction.largest_batch->bound;
     } else {
-      set_unknown(batch, "bound", "no batch that was tried takes more than the card has");
+      set_unknown(batch, "bound",
+                  prediction.largest_batch->or_more
+                      ? "no batch that was tried takes more than the card has"
+                      : "not searched for by the version that made the report");
     }
     object["largest_batch"] = std::move(batch);
   } else {
@@ -160,8 +168,9 @@ predict::LargestBatch read_largest_batch(const Node& node) {
   const auto count = [](const Node& value) { return value.count(); };
   return {.batch = node["batch"].count(),
           .peak_device_bytes = node["peak_device_bytes"].count(),
-          .cautious_batch = node.has("cautious_batch") ? node["cautious_batch"].count() : 0,
-          .bound = later_part(node, "bound", count)};
+          .cautious_batch = later_part(node, "cautious_batch", count),
+          .bound = later_part(node, "bound", count),
+          .or_more = node.has("or_more") && node["or_more"].boolean()};
 }
 
 predict::Interval read_interval(const Node& node) {

@@ -174,20 +174,29 @@ void check_prediction(const Node& node, const Prediction& prediction) {
   if (low_bytes > high_bytes) {
     node["interval_bytes"].fail(concat("goes from ", low_bytes, " down to ", high_bytes));
   }
+  if (prediction.accuracy.runs > 0 &&
+      (prediction.peak_device_bytes < low_bytes || prediction.peak_device_bytes > high_bytes)) {
+    node["interval_bytes"].fail(
+        concat("leaves out peak_device_bytes, ", prediction.peak_device_bytes));
+  }
   check_accuracy(node["accuracy"], prediction.accuracy);
   check_moment(node["allocated_peak"], prediction.allocated_peak, prediction.steps);
   check_moment(node["reserved_peak"], prediction.reserved_peak, prediction.steps);
   if (prediction.fits) check_fit(node["fits"], *prediction.fits, prediction);
   if (!prediction.largest_batch) return;
-  const auto& [batch, bytes, cautious_batch, bound] = *prediction.largest_batch;
+  const auto& [batch, bytes, cautious_batch, bound, or_more] = *prediction.largest_batch;
   if ((batch == 0) != (bytes == 0)) {
     node["largest_batch"]["peak_device_bytes"].fail(
         concat("is ", bytes, ", and the largest batch is ", batch));
   }
-  if (bound && *bound <= std::max(batch, cautious_batch)) {
-    node["largest_batch"]["bound"].fail(
-        concat("is ", *bound, ", and a batch of ", std::max(batch, cautious_batch), " fits"));
+  if (bound && *bound <= batch) {
+    node["largest_batch"]["bound"].fail(concat("is ", *bound, ", and a batch of ", batch, " fits"));
   }
+  if (cautious_batch && *cautious_batch > batch) {
+    node["largest_batch"]["cautious_batch"].fail(
+        concat("is ", *cautious_batch, ", more than batch, ", batch));
+  }
+  if (or_more && bound) node["largest_batch"]["bound"].fail("is a number beside or_more");
   if (prediction.fits && bytes > prediction.fits->capacity_bytes) {
     node["largest_batch"]["peak_device_bytes"].fail(
         concat("is ", bytes, ", more than fits.capacity_bytes, ", prediction.fits->capacity_bytes));

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
-#include <optional>
 
 #include "experiments/recipes/device_file.h"
 #include "experiments/runs/catalogue.h"
@@ -19,8 +18,6 @@
 
 namespace sbp::experiments {
 namespace {
-
-constexpr std::int64_t kMostBatch = 1'000'000;
 
 ResolvedRun resolved(const ProfileOptions& options) {
   RunOptions dry = options;
@@ -155,35 +152,44 @@ class PredictRun {
     }
   }
 
-  // Nothing where the model cannot do this batch, such as a batch norm of one value.
-  std::optional<predict::Workload> workload_at(std::int64_t batch) const {
+  predict::BatchTrials try_batch(std::int64_t batch) const {
+    check_interrupted();
     if (progress_.step) progress_.step(0, 0, concat("trying batch ", batch));
     ResolvedRun run = run_;
     run.options.batch = batch;
+    predict::Workload workload;
     try {
-      return workload_of_steps(run);
+      workload = workload_of_steps(run);
     } catch (const Error& error) {
       if (error.code() == ExitCode::interrupted) throw;
-      return std::nullopt;
+      return {};  // the model cannot do this batch, such as a batch norm of one value
     }
+    return predict::try_batch(workload, device_, allocator_);
   }
 
   predict::LargestBatch largest_batch() const {
-    std::map<std::int64_t, std::optional<predict::Workload>> workloads;
-    const auto search = [&](const predict::DeviceProfile& device) {
-      return predict::find_largest_batch(
-          run_.options.batch, kMostBatch, [&](std::int64_t batch) -> predict::BatchTrial {
-            check_interrupted();
-            auto known = workloads.find(batch);
-            if (known == workloads.end()) {
-              known = workloads.emplace(batch, workload_at(batch)).first;
-            }
-            if (!known->second) return {};
-            return predict::try_batch(*known->second, device, allocator_);
-          });
+    std::map<std::int64_t, predict::BatchTrials> trials;
+    const auto search = [&](predict::BatchTrial predict::BatchTrials::*kind) {
+      return predict::find_largest_batch(run_.options.batch, predict::kMostBatch,
+                                         [&](std::int64_t batch) {
+                                           auto known = trials.find(batch);
+                                           if (known == trials.end()) {
+                                             known = trials.emplace(batch, try_batch(batch)).first;
+                                           }
+                                           return known->second.*kind;
+                                         });
     };
-    predict::LargestBatch largest = search(device_);
-    largest.cautious_batch = search(predict::with_margin(device_)).batch;
+    const predict::FoundBatch found = search(&predict::BatchTrials::plain);
+    predict::LargestBatch largest{.batch = found.batch,
+                                  .peak_device_bytes = found.peak_bytes,
+                                  .cautious_batch = search(&predict::BatchTrials::cautious).batch,
+                                  .bound = found.bound,
+                                  .or_more = found.batch == predict::kMostBatch};
+    // Where not all were tried.
+    if (*largest.cautious_batch > largest.batch) {
+      largest.batch = *largest.cautious_batch;
+      largest.peak_device_bytes = trials.at(largest.batch).plain.peak_bytes;
+    }
     return largest;
   }
 

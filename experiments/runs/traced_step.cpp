@@ -75,15 +75,18 @@ TracedStep traced_step(Trainer& trainer, const Model& model, const Optimizer& op
 }
 
 profiler::Trace traced_dry_steps(DryTrainer& dry, std::int64_t count,
-                                 const std::function<void()>& before_step) {
+                                 const std::function<void()>& before_batch) {
   Trainer& trainer = dry.trainer();
   profiler::Tracer tracer({.device = {DeviceId::Kind::meta}}, dry.model().sites().layers());
   tag_all(tracer, dry.model(), trainer, dry.optimizer());
   const StepHooks hooks = tagging_hooks(tracer, dry.model(), trainer, dry.optimizer());
+  const NextBatch next = [&](std::int64_t) -> const Batch& {
+    before_batch();
+    return dry.batch();
+  };
   for (std::int64_t step = 0; step < count && tracer.dropped_records() == 0; ++step) {
-    before_step();
     tracer.enter(Phase::setup);
-    trainer.step(dry.batch(), step, 0.0, hooks);
+    trainer.step(next, step, 0.0, hooks);
   }
   return tracer.stop();
 }

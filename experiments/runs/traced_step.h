@@ -27,10 +27,10 @@ TracedStep traced_step(Trainer& trainer, const Model& model, const Optimizer& op
                        double learning_rate, const profiler::LedgerOptions& ledger = {});
 
 // The records of the first `count` steps, each begun by Phase::setup, with everything tagged; what
-// lived before them comes first. `before_step` is called before each and may throw. Ends early
-// where records were lost.
+// lived before them comes first. `before_batch` is called before each batch and may throw. Ends
+// early where records were lost.
 profiler::Trace traced_dry_steps(DryTrainer& dry, std::int64_t count,
-                                 const std::function<void()>& before_step);
+                                 const std::function<void()>& before_batch);
 
 // The memory of one training step of the run, by a dry run, once the optimizer's state exists.
 profiler::MemoryProfile dry_step(const ResolvedRun& run);

@@ -1,34 +1,16 @@
 #include "experiments/sweep/equal_peak.h"
 
+#include "profiler/predict/largest_batch.h"
 #include "reports/text.h"
 #include "sbp/base/error.h"
 
 namespace sbp::sweep {
 namespace {
 
-constexpr std::int64_t kLargestBatch = 1'000'000;
-
 std::vector<Setting> with(std::vector<Setting> options, const std::string& name,
                           const std::string& value) {
   set_option(options, name, value);
   return options;
-}
-
-// The largest batch for which `fits`, starting from one that is likely near; 0: none. `fits` holds
-// up to some batch and not beyond it.
-template <typename Fits>
-std::int64_t largest_batch(std::int64_t start, Fits fits) {
-  std::int64_t low = 0;
-  std::int64_t high = start;
-  while (high <= kLargestBatch && fits(high)) {
-    low = high;
-    high *= 2;
-  }
-  while (high - low > 1) {
-    const std::int64_t middle = low + (high - low) / 2;
-    (fits(middle) ? low : high) = middle;
-  }
-  return low;
 }
 
 }  // namespace
@@ -40,11 +22,16 @@ void make_peaks_equal(const CommandOptions& command, Plan& plan, SweptCommand& s
     const std::vector<Setting> baseline = with(point.options, "strategy", "full");
     if (option_of(command, point.options, "strategy") != "full") {
       const std::vector<std::string> words = words_of(command, baseline);
-      const std::int64_t limit = swept.step_peak_bytes(words);
-      const std::int64_t batch = largest_batch(swept.batch(words), [&](std::int64_t size) {
+      const std::int64_t limit = swept.step_peak(words).bytes;
+      const auto try_batch = [&](std::int64_t size) -> predict::BatchTrial {
         const auto options = with(point.options, "batch", std::to_string(size));
-        return swept.step_peak_bytes(words_of(command, options)) <= limit;
-      });
+        const StepPeak peak = swept.step_peak(words_of(command, options));
+        return {.fits = peak.bytes <= limit,
+                .peak_bytes = peak.bytes,
+                .hopeless = peak.least_bytes > limit};
+      };
+      const std::int64_t batch =
+          predict::find_largest_batch(swept.batch(words), predict::kMostBatch, try_batch).batch;
       if (batch == 0) {
         throw UsageError(concat("point '", point_text(plan, point),
                                 "': even a batch of 1 peaks above the ", reports::bytes_text(limit),

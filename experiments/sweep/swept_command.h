@@ -16,6 +16,12 @@ struct PointNeeds {
   std::int64_t memory_bytes = 0;     // of the machine, by the process
 };
 
+struct StepPeak {
+  std::int64_t bytes = 0;  // as PointNeeds::step_peak_bytes
+  // What of it never shrinks with a larger batch: tensors, without what an allocator makes of them.
+  std::int64_t least_bytes = 0;
+};
+
 // `words`: of the command line, after the program's name. Everything throws UsageError for what the
 // command would refuse.
 class SweptCommand {
@@ -25,7 +31,7 @@ class SweptCommand {
   virtual PointNeeds needs(const std::vector<std::string>& words) = 0;
   virtual std::int64_t batch(const std::vector<std::string>& words) = 0;
   // By a dry run.
-  virtual std::int64_t step_peak_bytes(const std::vector<std::string>& words) = 0;
+  virtual StepPeak step_peak(const std::vector<std::string>& words) = 0;
   // About, of the whole process on so many threads: from a trial of a few steps, made once for
   // points whose steps are alike. Nothing where it cannot be tried.
   virtual std::optional<double> seconds(const std::vector<std::string>& words,

@@ -13,9 +13,9 @@ class Search {
   Search(std::int64_t most, const std::function<BatchTrial(std::int64_t)>& try_batch)
       : most_(most), try_batch_(try_batch) {}
 
-  LargestBatch run(std::int64_t start) {
+  FoundBatch run(std::int64_t start) {
     const std::int64_t bound = first_hopeless(std::clamp<std::int64_t>(start, 1, most_));
-    LargestBatch best;
+    FoundBatch best;
     if (bound <= most_) best.bound = bound;
     const std::int64_t step = std::max<std::int64_t>(1, bound / kStepsDown);
     std::int64_t high = bound;  // does not fit
@@ -29,7 +29,7 @@ class Search {
       (trial(middle).fits ? low : high) = middle;
     }
     best.batch = low;
-    if (low > 0) best.peak_device_bytes = trial(low).peak_device_bytes;
+    if (low > 0) best.peak_bytes = trial(low).peak_bytes;
     return best;
   }
 
@@ -60,8 +60,8 @@ class Search {
 
 }  // namespace
 
-LargestBatch find_largest_batch(std::int64_t start, std::int64_t most,
-                                const std::function<BatchTrial(std::int64_t batch)>& try_batch) {
+FoundBatch find_largest_batch(std::int64_t start, std::int64_t most,
+                              const std::function<BatchTrial(std::int64_t batch)>& try_batch) {
   return Search(most, try_batch).run(start);
 }
 

@@ -100,21 +100,25 @@ Prediction predict(const Workload& workload, const DeviceProfile& device,
   return prediction;
 }
 
-DeviceProfile with_margin(DeviceProfile device) {
+BatchTrials try_batch(const Workload& workload, const DeviceProfile& device,
+                      const AllocatorOptions& allocator) {
   const std::int64_t outside = outside_bytes(device);
-  const auto room = static_cast<double>(device.memory_bytes - outside);
-  if (room <= 0) return device;
-  device.memory_bytes =
-      outside + static_cast<std::int64_t>(room / measured_accuracy().highest_ratio);
-  return device;
-}
-
-BatchTrial try_batch(const Workload& workload, const DeviceProfile& device,
-                     const AllocatorOptions& allocator) {
+  const std::int64_t tensors = peak_tensor_bytes(workload);
+  const Accuracy accuracy = measured_accuracy();
+  BatchTrials trials;
+  trials.cautious.hopeless =
+      interval_around(tensors, outside, accuracy).high_bytes > device.memory_bytes;
   const AllocatorOptions options = limited(allocator, device);
-  if (peak_tensor_bytes(workload) > *options.limit_bytes) return {.hopeless = true};
+  trials.plain.hopeless = tensors > *options.limit_bytes;
+  if (trials.plain.hopeless) return trials;
   const Fit fit = fit_of(replay(workload, device, options), device);
-  return {.fits = fit.fits, .peak_device_bytes = fit.peak_device_bytes};
+  const std::int64_t high =
+      interval_around(fit.peak_device_bytes - outside, outside, accuracy).high_bytes;
+  trials.plain.fits = fit.fits;
+  trials.plain.peak_bytes = fit.peak_device_bytes;
+  trials.cautious.fits = fit.fits && high <= device.memory_bytes;
+  trials.cautious.peak_bytes = high;
+  return trials;
 }
 
 }  // namespace sbp::predict

@@ -16,11 +16,12 @@ namespace sbp::predict {
 Prediction predict(const Workload& workload, const DeviceProfile& device,
                    const AllocatorOptions& allocator, bool with_blocks = false);
 
-// With as much less memory as reserved bytes may take more than predicted (Accuracy).
-DeviceProfile with_margin(DeviceProfile device);
-
-// Does it fit, and no more.
-BatchTrial try_batch(const Workload& workload, const DeviceProfile& device,
-                     const AllocatorOptions& allocator);
+// Does it fit, and no more: on the card, and so that the upper end of its interval does too.
+struct BatchTrials {
+  BatchTrial plain;
+  BatchTrial cautious;
+};
+BatchTrials try_batch(const Workload& workload, const DeviceProfile& device,
+                      const AllocatorOptions& allocator);
 
 }  // namespace sbp::predict

@@ -81,9 +81,12 @@ struct Interval {
 struct LargestBatch {
   std::int64_t batch = 0;  // 0: not even one sample fits
   std::int64_t peak_device_bytes = 0;
-  std::int64_t cautious_batch = 0;  // that fits even at the upper end of its interval; 0: none
-  // From this batch on tensors alone take more than the card has; empty: from none that was tried.
+  // That fits even at the upper end of its interval; 0: none. Empty: not searched for.
+  std::optional<std::int64_t> cautious_batch = {};
+  // From this batch on tensors alone take more than the card has. Empty: not known, or with
+  // `or_more` from none that was tried.
   std::optional<std::int64_t> bound = {};
+  bool or_more = false;
 
   bool operator==(const LargestBatch&) const = default;
 };

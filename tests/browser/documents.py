@@ -125,9 +125,10 @@ def prediction(layers=30, fits=True, runs=50, names=(), device="rtx3060:memory=1
     rows = [predicted_layer(i, *name) for i, name in enumerate(layer_names(layers))]
     rows += [predicted_layer(5 + i, name, "linear") for i, name in enumerate(names)]
     requested = sum(row["requested_bytes"] for row in rows)
-    overheads = {"cublas_workspace": 3000, "rounding": 500, "cached": 7000, "context": 20000,
+    rounding = sum(row["block_bytes"] - row["requested_bytes"] for row in rows) + 500
+    overheads = {"cublas_workspace": 3000, "rounding": rounding, "cached": 7000, "context": 20000,
                  "kernel_code": 0, "library_handles": 1000}
-    allocated = requested + 3500
+    allocated = requested + 3000 + rounding
     peak = requested + sum(overheads.values())
     moment = {"step": 2, "phase": "backward", "layer": rows[-1]["name"]}
     fit = {"capacity_bytes": 2 * peak, "fits": True, "peak_device_bytes": peak, "retries": 2,

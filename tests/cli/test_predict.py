@@ -144,6 +144,16 @@ class Predict(CommandTest):
             with self.subTest(words):
                 self.assertEqual(warnings(*words), [])
 
+    def test_a_cautious_batch_fits_for_sure(self):
+        words = ["--model", "mobilenet_v3_small", "--data", "synthetic:image=64", "--predict",
+                 "rtx4060:memory=1GiB", "--json"]
+        largest = json.loads(self.succeed("sbp-profile", *words, "--largest-batch").stdout)
+        cautious = largest["prediction"]["largest_batch"]["cautious_batch"]
+        self.assertLess(0, cautious)
+        for batch, sure in ((cautious, True), (cautious + 1, False)):
+            one = json.loads(self.succeed("sbp-profile", *words, "--batch", str(batch)).stdout)
+            self.assertEqual(one["prediction"]["interval_bytes"][1] <= 1 << 30, sure, batch)
+
     def test_accumulated_batches_are_one_step(self):
         report = self.predict("--accumulate", "4")["prediction"]
         self.assertEqual(report["steps"], 3)
@@ -254,6 +264,18 @@ class PredictionReports(CommandTest):
         self.assertIn("peak on the card", text)
         rows = self.rows("summary", self.files["full"], self.files["sbp"])
         self.assertEqual(rows[0]["device_peak_bytes"], self.prediction["peak_device_bytes"])
+
+    def test_a_largest_batch_of_the_version_before(self):
+        report = json.loads(self.texts["full"])
+        report["prediction"]["largest_batch"] = {
+            "batch": 538, "peak_device_bytes": self.prediction["peak_device_bytes"]}
+        del report["prediction"]["largest_batch_reason"]
+        self.files["full"].write_text(json.dumps(report))
+        text = self.succeed("sbp-report", self.files["full"]).stdout
+        (line,) = [line for line in text.splitlines() if "largest batch" in line]
+        self.assertIn("538, in ", line)
+        for word in ("more", "none"):
+            self.assertNotIn(word, line)
 
     def test_differences(self):
         done = self.succeed("sbp-report", "--diff", self.files["full"], self.files["sbp"],

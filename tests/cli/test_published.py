@@ -1,6 +1,7 @@
 """Published memory figures beside predicted ones, rules of older PyTorch versions, GPUs as files."""
 
 import json
+import re
 import unittest
 
 from support import ROOT, TINY, CommandTest, needs_programs
@@ -19,6 +20,18 @@ class Published(CommandTest):
         done = self.succeed("sbp-profile", "--published", path, "--json", *words)
         tables = json.loads(done.stdout)["tables"]
         return {row["row"]: row for row in tables["published"]["rows"]}, tables["left_out"]["rows"]
+
+    def test_the_page_shows_what_is_predicted(self):
+        def figures(lines):
+            return sorted(" ".join(cell for cell in row if cell not in ("", "-")) for row in lines)
+
+        text = self.succeed("sbp-profile", "--published", FOLDER).stdout
+        units = re.compile(r"([\d.]+ [MG]iB) +([\d.]+ [MG]iB) +(\S+) +(\S+) +(\S+) +(\S+)")
+        page = (ROOT / "docs/published.md").read_text().split("## The table")[1].split("## ")[0]
+        rows = [[cell.strip() for cell in line.split("|")[2:-1]] for line in page.splitlines()
+                if re.match(r"\|.*\d [MG]iB", line)]
+        self.assertEqual(len(rows), 22)
+        self.assertEqual(figures(rows), figures(found.groups() for found in units.finditer(text)))
 
     def test_every_row_is_predicted(self):
         table, left_out = self.table(FOLDER)

@@ -78,7 +78,7 @@ std::vector<sweep::Ended> FakeEngine::stop() {
 }
 
 sweep::PointNeeds FakeSwept::needs(const std::vector<std::string>& words) {
-  const std::int64_t peak = step_peak_bytes(words);
+  const std::int64_t peak = step_peak(words).bytes;
   return {.batch = batch(words), .steps = 10, .step_peak_bytes = peak, .memory_bytes = 2 * peak};
 }
 
@@ -86,10 +86,12 @@ std::int64_t FakeSwept::batch(const std::vector<std::string>& words) {
   return std::stoll(word_after(words, "--batch", "8"));
 }
 
-std::int64_t FakeSwept::step_peak_bytes(const std::vector<std::string>& words) {
+sweep::StepPeak FakeSwept::step_peak(const std::vector<std::string>& words) {
   ++dry_runs;
   const std::string strategy = word_after(words, "--strategy", "full");
-  return fixed_bytes + bytes_per_image.at(strategy) * batch(words);
+  const std::int64_t least = fixed_bytes + bytes_per_image.at(strategy) * batch(words);
+  const auto rest = rest_bytes.find(batch(words));
+  return {.bytes = least + (rest == rest_bytes.end() ? 0 : rest->second), .least_bytes = least};
 }
 
 std::optional<double> FakeSwept::seconds(const std::vector<std::string>&, std::int64_t) {

@@ -44,17 +44,19 @@ class FakeEngine : public sweep::Engine {
 // Exit code 0, with the report at the task's --output.
 sweep::Ended finish(const sweep::Task& task, double loss = 1.0);
 
-// `step_peak_bytes` is a function of the words' strategy and batch.
+// `step_peak` is a function of the words' strategy and batch.
 class FakeSwept : public sweep::SweptCommand {
  public:
   // Bytes an image, by strategy.
   std::map<std::string, std::int64_t> bytes_per_image;
   std::int64_t fixed_bytes = 1000;
+  // Of these batches the peak is larger than their tensors by so much.
+  std::map<std::int64_t, std::int64_t> rest_bytes;
   std::int64_t dry_runs = 0;
 
   sweep::PointNeeds needs(const std::vector<std::string>& words) override;
   std::int64_t batch(const std::vector<std::string>& words) override;
-  std::int64_t step_peak_bytes(const std::vector<std::string>& words) override;
+  sweep::StepPeak step_peak(const std::vector<std::string>& words) override;
   std::optional<double> seconds(const std::vector<std::string>& words,
                                 std::int64_t threads) override;
 };

@@ -168,9 +168,19 @@ TEST_CASE("sweep: equal peaks give each strategy the largest batch of the baseli
   CHECK(plan.points[1].id != before);
   CHECK(plan.points[1].id == point_id("train", plan.points[1].options));
   for (const PlannedPoint& point : plan.points) {
-    CHECK(swept.step_peak_bytes(words_of(fake_command(), point.options)) <= 1800);
+    CHECK(swept.step_peak(words_of(fake_command(), point.options)).bytes <= 1800);
   }
   CHECK(swept.dry_runs < 60);
+}
+
+TEST_CASE("sweep: an equal peak is the largest batch's, though smaller ones peak higher") {
+  tests::FakeSwept swept;
+  swept.bytes_per_image = {{"full", 100}, {"sbp", 50}};
+  swept.rest_bytes = {{9, 2000}, {10, 2000}, {13, 2000}, {15, 2000}, {16, 1}};
+  Plan plan =
+      plan_of({.base = {{"batch", "8"}}, .axes = {{"strategy", {"full", "sbp"}}}, .exclude = {}});
+  make_peaks_equal(fake_command(), plan, swept, [](std::size_t) {});
+  CHECK(*option_of(fake_command(), plan.points[1].options, "batch") == "14");
 }
 
 TEST_CASE("sweep: a strategy that never fits the baseline's bytes is refused") {

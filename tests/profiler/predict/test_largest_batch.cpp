@@ -19,11 +19,11 @@ struct Card {
   BatchTrial operator()(std::int64_t batch) {
     ++tries;
     if (batch > memory) return {.hopeless = true};
-    return {.fits = !misfits.contains(batch), .peak_device_bytes = batch};
+    return {.fits = !misfits.contains(batch), .peak_bytes = batch};
   }
 };
 
-LargestBatch found_on(Card& card, std::int64_t start, std::int64_t most = 1'000'000) {
+FoundBatch found_on(Card& card, std::int64_t start, std::int64_t most = 1'000'000) {
   return find_largest_batch(start, most, [&](std::int64_t batch) { return card(batch); });
 }
 
@@ -33,9 +33,9 @@ TEST_CASE("largest batch: the largest that fits, not the end of those that do, f
   for (const std::int64_t start : {1, 7, 8, 100, 128, 129, 134, 262, 100'000}) {
     CAPTURE(start);
     Card card{.memory = 139, .misfits = {129, 132, 134, 136, 137, 138, 139}};
-    const LargestBatch largest = found_on(card, start);
+    const FoundBatch largest = found_on(card, start);
     CHECK(largest.batch == 135);
-    CHECK(largest.peak_device_bytes == 135);
+    CHECK(largest.peak_bytes == 135);
     CHECK(largest.bound == 140);
   }
 }
@@ -57,14 +57,14 @@ TEST_CASE("largest batch: exact below 256, on any pattern") {
 
 TEST_CASE("largest batch: none") {
   Card small{.memory = 0};
-  CHECK(found_on(small, 8) == LargestBatch{.batch = 0, .bound = 1});
+  CHECK(found_on(small, 8) == FoundBatch{.batch = 0, .bound = 1});
   Card misfit{.memory = 3, .misfits = {1, 2, 3}};
-  CHECK(found_on(misfit, 8) == LargestBatch{.batch = 0, .bound = 4});
+  CHECK(found_on(misfit, 8) == FoundBatch{.batch = 0, .bound = 4});
 }
 
 TEST_CASE("largest batch: more than is tried") {
   Card endless{.memory = 1'000'000};
-  const LargestBatch largest = found_on(endless, 3, 1000);
+  const FoundBatch largest = found_on(endless, 3, 1000);
   CHECK(largest.batch == 1000);
   CHECK_FALSE(largest.bound);
 }
@@ -73,7 +73,7 @@ TEST_CASE("largest batch: of many, near the largest in few tries, the same from 
   for (const std::int64_t start : {1, 999, 200'000}) {
     Card card{.memory = 100'000};
     for (std::int64_t batch = 97'001; batch <= 100'000; ++batch) card.misfits.insert(batch);
-    const LargestBatch largest = found_on(card, start);
+    const FoundBatch largest = found_on(card, start);
     CHECK(largest.batch == 97'000);
     CHECK(card.tries < 60);
   }

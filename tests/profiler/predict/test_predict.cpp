@@ -137,13 +137,13 @@ TEST_CASE("what does not fit is told, and its peak is still predicted") {
   CHECK(prediction.fits->failed_at == Moment{1, Phase::forward, "fc"});
   CHECK(prediction.fits->peak_device_bytes == 30 * kMiB);
   CHECK(prediction.peak_reserved_bytes == 46 * kMiB);
-  CHECK(try_batch(workload, card(56 * kMiB, 10 * kMiB), {}).fits);
+  CHECK(try_batch(workload, card(56 * kMiB, 10 * kMiB), {}).plain.fits);
   // Room for the tensors, 33 MiB, and not for their segments; and not even that.
-  const BatchTrial near = try_batch(workload, card(50 * kMiB, 10 * kMiB), {});
+  const BatchTrial near = try_batch(workload, card(50 * kMiB, 10 * kMiB), {}).plain;
   CHECK_FALSE(near.fits);
   CHECK_FALSE(near.hopeless);
-  CHECK(try_batch(workload, card(43 * kMiB - 1, 10 * kMiB), {}).hopeless);
-  CHECK(try_batch(workload, card(1 * kMiB, 10 * kMiB), {}).hopeless);
+  CHECK(try_batch(workload, card(43 * kMiB - 1, 10 * kMiB), {}).plain.hopeless);
+  CHECK(try_batch(workload, card(1 * kMiB, 10 * kMiB), {}).plain.hopeless);
 }
 
 TEST_CASE("workspaces count while they are used, or as long as the process lives") {
@@ -181,15 +181,15 @@ TEST_CASE("workspaces count while they are used, or as long as the process lives
           workspace);
     CHECK(sum_of(prediction) == prediction.peak_device_bytes);
     // A card without room for it computes another way.
-    CHECK(try_batch(workload_of(trace), card(47 * kMiB, 0), {}).fits);
+    CHECK(try_batch(workload_of(trace), card(47 * kMiB, 0), {}).plain.fits);
   }
   SUBCASE("of a product with a bias, without which there is none") {
     operate(4, {.kind = profiler::OperationKind::matrix_product, .has_bias = true});
     DeviceProfile device = card(100 * kMiB, 0);
     device.cublas_lt_workspace_bytes = 60 * kMiB;
-    CHECK(try_batch(workload_of(trace), device, {}).fits);
+    CHECK(try_batch(workload_of(trace), device, {}).plain.fits);
     device.cublas_lt_workspace_bytes = 99 * kMiB;
-    CHECK_FALSE(try_batch(workload_of(trace), device, {}).fits);
+    CHECK_FALSE(try_batch(workload_of(trace), device, {}).plain.fits);
   }
 }
 
@@ -205,8 +205,19 @@ TEST_CASE("the interval is the scored set's") {
         doctest::Approx(prediction.accuracy.lowest_ratio).epsilon(1e-6));
   CHECK(share(prediction.interval.high_bytes) ==
         doctest::Approx(prediction.accuracy.highest_ratio).epsilon(1e-6));
-  const DeviceProfile margin = with_margin(device);
-  CHECK(static_cast<double>(margin.memory_bytes - 100 * kMiB) * prediction.accuracy.highest_ratio ==
-        doctest::Approx(static_cast<double>(924 * kMiB)));
-  CHECK(with_margin(card(kMiB, 100 * kMiB)).memory_bytes == kMiB);
+}
+
+TEST_CASE("a cautious batch is one whose interval ends on the card") {
+  const Workload workload = workload_of(small_step(25 * kMiB));
+  const double high = predict::predict(workload, card(), {}).accuracy.highest_ratio;
+  // 46 MiB are reserved, of which 33 are tensors.
+  const auto sure = static_cast<std::int64_t>(high * static_cast<double>(46 * kMiB)) + 1;
+  CHECK(try_batch(workload, card(sure, 0), {}).cautious.fits);
+  const BatchTrials less = try_batch(workload, card(sure - 2, 0), {});
+  CHECK(less.plain.fits);
+  CHECK_FALSE(less.cautious.fits);
+  CHECK_FALSE(less.cautious.hopeless);
+  const auto tensors = static_cast<std::int64_t>(high * static_cast<double>(33 * kMiB)) + 1;
+  CHECK_FALSE(try_batch(workload, card(tensors, 0), {}).cautious.hopeless);
+  CHECK(try_batch(workload, card(tensors - 2, 0), {}).cautious.hopeless);
 }
